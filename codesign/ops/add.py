@@ -1,0 +1,60 @@
+"""add: two tensors brought to one scale by small integer factors and added, exact; the join of a residual block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from codesign.errors import GraphError
+from codesign.ir.types import Codes, IntType, TensorType
+from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Op):
+    """y = a * factors[0] + b * factors[1]; the factors are positive, powers of two when scales are."""
+
+    name: ClassVar[str] = "add"
+
+    factors: tuple[int, int] = (1, 1)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        a, b = x
+        if a.shape != b.shape:
+            raise GraphError(f"cannot add {a} and {b}", hint="both inputs of an add have the same shape")
+        scale = None
+        if a.scale is not None and b.scale is not None:
+            scale, other = a.scale / self.factors[0], b.scale / self.factors[1]
+            if not math.isclose(scale, other, rel_tol=1e-9):
+                raise GraphError(f"factors {self.factors} do not align scales {a.scale} and {b.scale}", hint="choose factors with scale_a / factor_a == scale_b / factor_b")
+        low = a.dtype.min * self.factors[0] + b.dtype.min * self.factors[1]
+        high = a.dtype.max * self.factors[0] + b.dtype.max * self.factors[1]
+        return TensorType(a.shape, IntType.holding(low, high), scale)
+
+    def golden(self, *x: Codes) -> Codes:
+        return x[0] * self.factors[0] + x[1] * self.factors[1]
+
+    def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
+        return lane_foldings(x[0].channels)
+
+    def y_lanes(self, folding: Folding) -> int:
+        return folding.pe
+
+    def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
+        return beat_schedule(frames * x[0].size // folding.lanes, streams=2)
+
+    def work(self, folding: Folding, *x: TensorType) -> Work:
+        return Work(adds=((folding.lanes, self.infer(*x).dtype.bits),))
+
+    def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
+        return {"beats": x[0].size // folding.lanes, "factors": self.factors}
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        u8, s8, s4 = IntType(8, signed=False), IntType(8), IntType(4)
+        return (
+            Example(cls((1, 4)), (TensorType((2, 3, 4), u8, 0.25), TensorType((2, 3, 4), s8, 1.0))),
+            Example(cls(), (TensorType((1, 2, 3), s4, 1.0), TensorType((1, 2, 3), s4, 1.0))),
+        )

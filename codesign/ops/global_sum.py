@@ -1,0 +1,55 @@
+"""global_sum: the sum of every channel over the whole frame; global average pooling with a requantize behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.ir.types import Codes, IntType, TensorType
+from codesign.ops.base import Example, Folding, Op, Schedule, Work, lane_foldings
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalSum(Op):
+    """y[0, 0, c] = sum over rows and columns of x[r, c, c], exact."""
+
+    name: ClassVar[str] = "global_sum"
+
+    def infer(self, *x: TensorType) -> TensorType:
+        (image,) = x
+        dtype = IntType.holding(image.pixels * image.dtype.min, image.pixels * image.dtype.max)
+        return TensorType((1, 1, image.channels), dtype, image.scale)
+
+    def golden(self, *x: Codes) -> Codes:
+        return x[0].sum(axis=(1, 2), keepdims=True)
+
+    def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
+        return lane_foldings(x[0].channels)
+
+    def y_lanes(self, folding: Folding) -> int:
+        return folding.pe
+
+    def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
+        (image,) = x
+        groups = image.channels // folding.lanes
+        beats = image.pixels * groups
+        ends = (np.arange(frames, dtype=np.int64) + 1) * beats
+        writes = (ends[:, None] - groups + np.arange(groups)).reshape(-1)
+        return Schedule(frames * beats, (np.arange(frames * beats, dtype=np.int64),), writes)
+
+    def work(self, folding: Folding, *x: TensorType) -> Work:
+        bits = self.infer(*x).dtype.bits
+        return Work(adds=((folding.lanes, bits),), register_bits=x[0].channels * bits)
+
+    def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
+        return {"pixels": x[0].pixels, "groups": x[0].channels // folding.lanes}
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls(), (TensorType((3, 4, 6), IntType(8, signed=False), 1.0),)),
+            Example(cls(), (TensorType((1, 1, 2), IntType(5), 1.0),)),
+        )

@@ -1,0 +1,120 @@
+"""matrix_vector: one integer matrix times every pixel's channel vector, exact; convolution after sliding_window, and dense.
+
+Order of work: for each input beat, each chunk of SIMD lanes, each group of PE outputs. Input is consumed at an even
+pace and needs no buffer; each output's accumulator waits in a register.
+"""
+
+# Legend: N frames; H, W rows and columns; I inputs (lanes of a vector), O outputs.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.errors import GraphError
+from codesign.ir.types import Codes, Constant, IntType, TensorType
+from codesign.ops.base import Example, Folding, Op, Schedule, Work, divisors
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixVector(Op):
+    """y[o] = sum_i weights[o, i] * x[i], accumulated without rounding or saturation.
+
+    The output type is the narrowest that holds every partial sum of these very weights over every possible input.
+    """
+
+    name: ClassVar[str] = "matrix_vector"
+
+    weights: Constant
+
+    def infer(self, *x: TensorType) -> TensorType:
+        (vector,) = x
+        if len(self.weights.shape) != 2 or self.weights.shape[1] != vector.channels:
+            raise GraphError(f"weights {self.weights} do not fit {vector.channels} inputs", hint="weights are (outputs, inputs)")
+        low, high = self._range(vector.dtype)
+        return TensorType((*vector.shape[:2], self.weights.shape[0]), IntType.holding(low, high))
+
+    def golden(self, *x: Codes) -> Codes:
+        (vector_NHWI,) = x
+        frames, rows, columns, inputs = vector_NHWI.shape
+        flat = vector_NHWI.reshape(-1, inputs)
+        largest = max(int(flat.max(initial=0)), -int(flat.min(initial=0)))
+        peak = largest * int(np.abs(self.weights.array).sum(axis=1).max())
+        narrow = np.int32 if peak < 2**31 else np.int64  # no partial sum can pass the peak, so both are exact
+        # einsum's inner loop over contiguous rows runs twice as fast as an integer matmul, which has no BLAS.
+        sums = np.einsum("mi,oi->mo", flat.astype(narrow), self.weights.array.astype(narrow))
+        return sums.astype(np.int64).reshape(frames, rows, columns, -1)
+
+    def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
+        inputs, outputs = x[0].channels, self.weights.shape[0]
+        legal = (Folding(lanes, pe, simd) for lanes in divisors(inputs) for simd in divisors(lanes) for pe in divisors(outputs))
+        return tuple(sorted(legal, key=lambda f: (f.pe * f.simd, f.pe, f.lanes)))
+
+    def y_lanes(self, folding: Folding) -> int:
+        return folding.pe
+
+    def cycles(self, folding: Folding, *x: TensorType) -> int:
+        return x[0].pixels * (x[0].channels // folding.simd) * (self.weights.shape[0] // folding.pe)
+
+    def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
+        (vector,) = x
+        folds = self.weights.shape[0] // folding.pe
+        beat_steps = folding.lanes // folding.simd * folds
+        beats = vector.channels // folding.lanes
+        vectors = frames * vector.pixels
+        reads = np.arange(vectors * beats, dtype=np.int64) * beat_steps
+        ends = (np.arange(vectors, dtype=np.int64) + 1) * beats * beat_steps
+        writes = (ends[:, None] - folds + np.arange(folds)).reshape(-1)
+        return Schedule(vectors * beats * beat_steps, (reads,), writes)
+
+    def work(self, folding: Folding, *x: TensorType) -> Work:
+        (vector,) = x
+        bits = self.infer(vector).dtype.bits
+        count = folding.pe * folding.simd
+        words = self.weights.array.size // count
+        folds = self.weights.shape[0] // folding.pe
+        return Work(
+            multiplies=((count, vector.dtype.bits, self.weights.dtype.bits),),
+            adds=((count, bits),),
+            roms=((words, count * self.weights.dtype.bits),) if words > 1 else (),
+            register_bits=folds * folding.pe * bits + folding.lanes * vector.dtype.bits,
+        )
+
+    def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
+        (vector,) = x
+        outputs, inputs = self.weights.shape
+        folds, chunks = outputs // folding.pe, folding.lanes // folding.simd
+        beats = inputs // folding.lanes
+        # (O, I) -> tiles in the order of work: (beat, chunk, fold), each (PE, SIMD).
+        tiles = self.weights.array.reshape(folds, folding.pe, beats, chunks, folding.simd).transpose(2, 3, 0, 1, 4)
+        return {
+            "vectors": vector.pixels,
+            "beats": beats,
+            "chunks": chunks,
+            "folds": folds,
+            "w_type": self.weights.dtype,
+            "weights": tiles.reshape(-1, folding.pe, folding.simd),
+        }
+
+    def _range(self, dtype: IntType) -> tuple[int, int]:
+        """The bounds of every partial sum, zero included."""
+        w_OI = self.weights.array
+        low = np.minimum(w_OI * dtype.min, w_OI * dtype.max).sum(axis=1).min()
+        high = np.maximum(w_OI * dtype.min, w_OI * dtype.max).sum(axis=1).max()
+        return min(int(low), 0), max(int(high), 0)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        rng = np.random.default_rng(1)
+        u8, s4, s16 = IntType(8, signed=False), IntType(4), IntType(16)
+
+        def case(shape: tuple[int, int, int], dtype: IntType, outputs: int, bits: int) -> Example:
+            kind = IntType(bits)
+            w_OI = rng.integers(kind.min, kind.max + 1, (outputs, shape[2]))
+            w_OI[0, 0] = kind.min
+            return Example(cls(Constant.of(w_OI, kind)), (TensorType(shape, dtype, 1.0),))
+
+        zero = Example(cls(Constant.of(np.zeros((2, 3)), IntType(2))), (TensorType((2, 1, 3), u8, 1.0),))
+        return case((2, 3, 6), u8, 4, 8), case((1, 1, 12), s4, 3, 2), case((1, 2, 4), s16, 2, 16), zero

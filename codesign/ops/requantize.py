@@ -1,0 +1,126 @@
+"""requantize: an exact accumulator brought to a narrow type with one multiply, one add, one shift and one clamp."""
+
+# Legend: N frames; H, W rows and columns; C channels.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.errors import GraphError
+from codesign.ir.types import Codes, Constant, IntType, TensorType
+from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Op):
+    """y[c] = clamp((x[c] * multiplier[c] + bias[c] + half) >> shift, low, high), rounding half up.
+
+    `half` is 2**(shift - 1), or 0 when shift is 0. `multiplier` and `bias` have one value per channel, or one for all.
+    `low` and `high` default to the output type's range; a ReLU is low = 0, a ReLU6 a lower high.
+    """
+
+    name: ClassVar[str] = "requantize"
+
+    multiplier: Constant
+    bias: Constant
+    shift: int
+    out: IntType
+    scale: float | None = None
+    low: int | None = None
+    high: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shift <= 48:
+            raise ValueError(f"shift must be in 0..48, not {self.shift!r}")
+        low, high = self.clamp
+        if not self.out.min <= low <= high <= self.out.max:
+            raise ValueError(f"clamp {low}..{high} does not fit {self.out}")
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        return (self.out.min if self.low is None else self.low, self.out.max if self.high is None else self.high)
+
+    @property
+    def half(self) -> int:
+        return (1 << self.shift) >> 1
+
+    def infer(self, *x: TensorType) -> TensorType:
+        (acc,) = x
+        for field, constant in (("multiplier", self.multiplier), ("bias", self.bias)):
+            if constant.shape not in ((1,), (acc.channels,)):
+                raise GraphError(f"{field} {constant} does not fit {acc.channels} channels", hint="one value per channel, or one for all")
+        self.wide(acc)  # raises when the product cannot be held
+        return TensorType(acc.shape, self.out, self.scale)
+
+    def golden(self, *x: Codes) -> Codes:
+        (acc_NHWC,) = x
+        rounded = (acc_NHWC * self.multiplier.array + (self.bias.array + self.half)) >> self.shift
+        return np.clip(rounded, *self.clamp)
+
+    def wide(self, acc: TensorType) -> IntType:
+        """The type that holds x * multiplier and x * multiplier + bias + half exactly."""
+        products = [int(m) * edge for m in (self.multiplier.array.min(), self.multiplier.array.max()) for edge in (acc.dtype.min, acc.dtype.max)]
+        offsets = (int(self.bias.array.min()) + self.half, int(self.bias.array.max()) + self.half)
+        low = min(0, min(products), min(products) + min(offsets), min(offsets))
+        high = max(0, max(products), max(products) + max(offsets), max(offsets))
+        if max(-low, high) >= 1 << 62:
+            raise GraphError(f"requantizing {acc.dtype} needs more than 63 bits", hint="use fewer multiplier bits")
+        return IntType(IntType.holding(low, high).bits + (low >= 0))
+
+    def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
+        return lane_foldings(x[0].channels)
+
+    def y_lanes(self, folding: Folding) -> int:
+        return folding.pe
+
+    def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
+        return beat_schedule(frames * x[0].size // folding.lanes)
+
+    def work(self, folding: Folding, *x: TensorType) -> Work:
+        (acc,) = x
+        groups = acc.channels // folding.lanes
+        word = folding.lanes * (self.bias.dtype.bits + (0 if self._unit else self.multiplier.dtype.bits))
+        return Work(
+            multiplies=() if self._unit else ((folding.lanes, acc.dtype.bits, self.multiplier.dtype.bits),),
+            adds=((folding.lanes, self.wide(acc).bits),),
+            roms=((groups, word),) if groups > 1 else (),
+        )
+
+    def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
+        (acc,) = x
+        groups = acc.channels // folding.lanes
+        multiplier = np.broadcast_to(self.multiplier.array, (acc.channels,))
+        bias = np.broadcast_to(self.bias.array + self.half, (acc.channels,))
+        return {
+            "pixels": acc.pixels,
+            "groups": groups,
+            "wide_type": self.wide(acc),
+            "multiplier_type": self.multiplier.dtype,
+            "unit": self._unit,
+            "multiplier": multiplier.reshape(groups, folding.lanes),
+            "offset_type": Constant.of(bias).dtype,
+            "offset": bias.reshape(groups, folding.lanes),
+            "shift": self.shift,
+            "low": self.clamp[0],
+            "high": self.clamp[1],
+        }
+
+    @property
+    def _unit(self) -> bool:
+        """Whether no multiplication is needed."""
+        return bool((self.multiplier.array == 1).all())
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        u8, s4, s16 = IntType(8, signed=False), IntType(4), IntType(16)
+        per_channel = cls(Constant.of([300, -75, 4095, 1]), Constant.of([-1000, 500, 0, 7]), 9, u8, 0.25)
+        power = cls(Constant.of([1]), Constant.of([3, -3, 100]), 4, s4, 0.5)
+        return (
+            Example(per_channel, (TensorType((3, 2, 4), IntType(12)),)),
+            Example(power, (TensorType((2, 2, 3), IntType(10)),)),
+            Example(cls(Constant.of([1]), Constant.of([0]), 0, u8, 1.0, 0, 96), (TensorType((2, 3, 2), s16, 1.0),)),
+            Example(cls(Constant.of([70000]), Constant.of([-(2**33)]), 20, s16, 1.0), (TensorType((1, 4, 2), IntType(30)),)),
+        )

@@ -1,0 +1,248 @@
+"""C simulation: compiles the emitted sources, streams frames through them, and holds every code against the golden model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.emit.hls import channel_of, compat_folder
+from codesign.errors import ToolError, VerificationError
+from codesign.files import read_json, write_json
+from codesign.ir import Codes, Graph
+from codesign.plan.dataflow import Dataflow
+from codesign.plan.ports import PortWord, feature_word, image_word
+from codesign.verify import golden
+from codesign.verify.compare import Difference, compare_values
+from codesign.verify.process import run
+from codesign.verify.tools import compiler, vendor_headers
+
+Types = Literal["native", "vendor", "packed"]
+BATCH = 4  # frames a call: its channels' beats stay in the second-level cache
+_WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A compiled C simulation; `headers` says whose type headers it was compiled with."""
+
+    program: Path
+    types: Types
+    headers: str
+    compile_cpu_s: float
+    warnings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What left the design: decision words (N,), the maps of frames that went on by frame number, and traced channels."""
+
+    decisions: npt.NDArray[np.int64]
+    features: Mapping[int, Codes]
+    traces: Mapping[str, Codes]
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CsimReport:
+    """The verdict on a set of frames, with the figures of the run; every figure here is simulated or measured."""
+
+    frames: int
+    mismatched_frames: int
+    mismatched_codes: int
+    types: Types
+    compile_cpu_s: float
+    images_per_cpu_s: float
+    headers: str
+    first_difference: Difference | None
+
+    def to_json(self) -> dict[str, object]:
+        first = None if self.first_difference is None else str(self.first_difference)
+        return {
+            "frames": self.frames,
+            "mismatched_frames": self.mismatched_frames,
+            "mismatched_codes": self.mismatched_codes,
+            "types": self.types,
+            "compile_cpu_s": round(self.compile_cpu_s, 3),
+            "images_per_cpu_s": round(self.images_per_cpu_s, 1),
+            "headers": self.headers,
+            "first_difference": first,
+            "source": "C simulation",
+        }
+
+
+def compile_csim(
+    hls: Path,
+    top: str,
+    *,
+    types: Types = "native",
+    threads: bool = False,
+    cxx: str = "",
+    standard: str = "",
+    optimize: str = "-O3",
+) -> Build:
+    """The C simulation of the design in `hls`, compiled, or taken from an earlier call with equal sources and flags.
+
+    Raises ToolError with the compiler's first error when it does not compile.
+    """
+    flags, headers = _flags(types, threads, standard or ("c++11" if threads else "gnu++98"), optimize)
+    command = [compiler(cxx), *flags, f"-I{hls / 'src'}", f"-I{compat_folder()}", str(hls / "csim" / "csim.cpp"), str(hls / "src" / f"{top}.cpp")]
+    sources = sorted((hls / "src").iterdir()) + sorted(compat_folder().iterdir()) + [hls / "csim" / "csim.cpp"]
+    key = hashlib.sha256("\0".join(command).encode() + b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
+    program, record = hls / "build" / key / "csim", hls / "build" / key / "build.json"
+    if program.is_file() and record.is_file():
+        built = read_json(record)
+        return Build(program, types, headers, built["compile_cpu_s"], built["warnings"])
+    program.parent.mkdir(parents=True, exist_ok=True)
+    partial = program.with_suffix(".partial")
+    done = run([*command, "-o", partial])
+    if done.status:
+        raise ToolError(f"does not compile: {_first_error(done.stderr)}", where=f"{top}.cpp", hint="if a template was edited, undo that; else report this as a bug")
+    partial.rename(program)
+    write_json(record, {"command": command, "compile_cpu_s": done.cpu_s, "warnings": done.stderr})
+    return Build(program, types, headers, done.cpu_s, done.stderr)
+
+
+def simulate(
+    build: Build,
+    dataflow: Dataflow,
+    image_NHWC: Codes,
+    threshold: int,
+    *,
+    trace: Sequence[str] = (),
+    batch: int = BATCH,
+    timeout_s: float = 3600.0,
+) -> Outputs:
+    """Streams frames through a compiled design. `trace` names channels to record (native or vendor types, no threads).
+
+    Raises VerificationError when the design breaks its protocol, deadlocks or crashes.
+    """
+    with tempfile.TemporaryDirectory(prefix="codesign-csim-") as folder:
+        prefix = Path(folder) / "out"
+        frames_file = Path(folder) / "images"
+        frames_file.write_bytes(pack_image(image_NHWC, image_word(dataflow)))
+        channels = [dataflow.channel(name) for name in trace]
+        wanted = [f"{c.name}:{c.beats * c.lanes}" for c in channels]
+        frames = len(image_NHWC)
+        done = run([build.program, frames_file, prefix, str(frames), str(min(batch, frames)), str(threshold), *wanted], timeout_s=timeout_s)
+        if done.status:
+            reason = done.stderr.strip() or f"ended with status {done.status}"
+            raise VerificationError(reason.removeprefix("error: "), where="C simulation", hint="the frames' codes were not compared")
+        decisions = np.fromfile(f"{prefix}.results", dtype="<u8").astype(np.int64) & ((1 << 48) - 1)
+        features = unpack_features(Path(f"{prefix}.features").read_bytes(), feature_word(dataflow))
+        traces = {c.name: np.fromfile(f"{prefix}.{i}.trace", dtype="<i8").reshape(frames, -1) for i, c in enumerate(channels)}
+        return Outputs(decisions, features, traces, json.loads(done.stdout)["cpu_s"])
+
+
+def check(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, *, batch: int = BATCH) -> CsimReport:
+    """Holds logits, decision, entropy code and feature map of every frame against the golden model.
+
+    On a difference the first wrong frame runs once more with every channel traced, so that the report names the layer.
+    """
+    logits, feature = _exit_inputs(head, dataflow)
+    inputs = {"image": image_NHWC, "threshold": np.full((1, 1, 1, 1), threshold, dtype=np.int64)}
+    want = golden.run(head, inputs, keep=(logits[0], feature[0], "decision"))
+    out = simulate(build, dataflow, image_NHWC, threshold, trace=(logits[1], feature[1]), batch=batch)
+    wants = {logits[0]: want[logits[0]], feature[0]: want[feature[0]], "decision": want["decision"], "m_axis_feature": _sent(want, feature[0])}
+    gots = {
+        logits[0]: out.traces[logits[1]].reshape(want[logits[0]].shape),
+        feature[0]: out.traces[feature[1]].reshape(want[feature[0]].shape),
+        "decision": out.decisions.reshape(-1, 1, 1, 1),
+        "m_axis_feature": _received(out.features, want[feature[0]]),
+    }
+    result = compare_values(wants, gots, list(wants))
+    wrong = np.zeros(len(image_NHWC), dtype=bool)
+    for name in wants:
+        wrong |= (wants[name] != gots[name]).reshape(len(wrong), -1).any(axis=1)
+    first = result.first
+    if first is not None:
+        first = _locate(head, dataflow, build, image_NHWC[first.frame : first.frame + 1], threshold, first)
+    rate = len(image_NHWC) / max(out.cpu_s, 1e-9)
+    return CsimReport(len(image_NHWC), int(wrong.sum()), result.mismatched_codes, build.types, build.compile_cpu_s, rate, build.headers, first)
+
+
+def pack_image(image_NHWC: Codes, word: PortWord) -> bytes:
+    """The bytes the host sends: lane i of a beat in the i-th container of its bus word."""
+    kind = f"<i{word.container // 8}" if word.dtype.signed else f"<u{word.container // 8}"
+    beats = image_NHWC.reshape(-1, word.lanes).astype(kind)
+    padded = np.zeros((len(beats), word.bits // word.container), dtype=kind)
+    padded[:, : word.lanes] = beats
+    return padded.tobytes()
+
+
+def unpack_features(data: bytes, word: PortWord) -> dict[int, Codes]:
+    """{frame: codes in raster order} from frame numbers and the bus words behind them."""
+    size = 4 + word.beats * word.bits // 8
+    kind = f"<i{word.container // 8}" if word.dtype.signed else f"<u{word.container // 8}"
+    maps: dict[int, Codes] = {}
+    for start in range(0, len(data), size):
+        frame = int.from_bytes(data[start : start + 4], "little")
+        words = np.frombuffer(data[start + 4 : start + size], dtype=kind).reshape(word.beats, -1)
+        maps[frame] = words[:, : word.lanes].astype(np.int64).reshape(-1)
+    return maps
+
+
+def _flags(types: Types, threads: bool, standard: str, optimize: str) -> tuple[list[str], str]:
+    flags = [f"-std={standard}", optimize, *_WARNINGS]
+    if types == "native":
+        flags, headers = [*flags, "-DCS_NATIVE"], "none (native integers)"
+    else:
+        found = vendor_headers()
+        flags, headers = [*flags, "-isystem", str(found.path)], found.source
+    if types == "packed":
+        flags.append("-DCS_PACKED")
+    if threads:
+        flags += ["-DCS_THREADS", "-pthread"]
+    elif types != "packed":
+        flags.append("-DCS_TRACE")
+    return flags, headers
+
+
+def _first_error(text: str) -> str:
+    lines = text.splitlines()
+    return next((line for line in lines if "error" in line), lines[0] if lines else "no message")
+
+
+def _exit_inputs(head: Graph, dataflow: Dataflow) -> tuple[tuple[str, str], tuple[str, str]]:
+    """(value, channel) of the logits, and of the feature map, as the exit unit and the conditional buffer read them."""
+    decision, buffer = dataflow.process("decision"), next(p for p in dataflow.processes if p.op.port)
+    nodes = head.node("decision").inputs[0], head.node(buffer.node).inputs[0]
+    return (nodes[0], decision.inputs[0]), (nodes[1], buffer.inputs[0])
+
+
+def _exited(want: Mapping[str, Codes]) -> npt.NDArray[np.bool_]:
+    return (want["decision"].reshape(-1) >> 47 & 1).astype(bool)
+
+
+def _sent(want: Mapping[str, Codes], feature: str) -> Codes:
+    """The maps that must leave the port, zero for frames that exited."""
+    return np.where(_exited(want)[:, None, None, None], 0, want[feature])
+
+
+def _received(features: Mapping[int, Codes], like: Codes) -> Codes:
+    maps = np.zeros_like(like)
+    for frame, codes in features.items():
+        maps[frame] = codes.reshape(like.shape[1:])
+    return maps
+
+
+def _locate(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, seen: Difference) -> Difference:
+    """The first difference in topological order, found by tracing every channel of that one frame."""
+    channels = {n.name: c.name for n in head.nodes if (c := channel_of(dataflow, n.name)) is not None}
+    channels.pop("decision", None)
+    inputs = {"image": image_NHWC, "threshold": np.full((1, 1, 1, 1), threshold, dtype=np.int64)}
+    want = golden.run(head, inputs, keep=tuple(channels))
+    try:
+        out = simulate(build, dataflow, image_NHWC, threshold, trace=tuple(channels.values()))
+    except VerificationError:
+        return seen
+    gots = {name: out.traces[channel].reshape(want[name].shape) for name, channel in channels.items()}
+    first = compare_values({name: want[name] for name in channels}, gots, list(channels)).first
+    return seen if first is None else replace(first, frame=seen.frame)

@@ -1,0 +1,62 @@
+// Matrix-vector unit: PE outputs times SIMD inputs a step, exact accumulators.
+//
+// Work goes input beat by input beat, chunk by chunk of SIMD lanes, and over the FOLDS groups of PE outputs innermost, so
+// input is consumed at an even pace, is held in one register, and each output keeps its own accumulator.
+#ifndef CS_MATRIX_VECTOR_H
+#define CS_MATRIX_VECTOR_H
+
+#include "cs_types.h"
+
+namespace cs {
+
+template <class C>
+void matrix_vector(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
+                   const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], unsigned frames) {
+#pragma HLS INLINE
+    typedef typename C::X X;
+    typedef typename C::Y Y;
+    typename C::y_t sums[C::FOLDS][C::PE];
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+    typename X::type held;
+
+    // One perfect nest: the tool flattens it, so the pipeline stays full across vectors and frames.
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Vector:
+        for (int vector = 0; vector < C::VECTORS; ++vector) {
+        Beat:
+            for (int beat = 0; beat < C::BEATS; ++beat) {
+            Chunk:
+                for (int chunk = 0; chunk < C::CHUNKS; ++chunk) {
+                Fold:
+                    for (int fold = 0; fold < C::FOLDS; ++fold) {
+#pragma HLS PIPELINE II=1
+                        const bool first = beat == 0 && chunk == 0;
+                        const bool last = beat == C::BEATS - 1 && chunk == C::CHUNKS - 1;
+                        const int tile = (beat * C::CHUNKS + chunk) * C::FOLDS + fold;
+                        if (chunk == 0 && fold == 0) held = x.read();
+                        typename Y::type out;
+                    Pe:
+                        for (int pe = 0; pe < C::PE; ++pe) {
+#pragma HLS UNROLL
+                            typename C::y_t sum = first ? typename C::y_t(0) : sums[fold][pe];
+                        Simd:
+                            for (int simd = 0; simd < C::SIMD; ++simd) {
+#pragma HLS UNROLL
+                                sum += X::get(held, chunk * C::SIMD + simd) * weights[tile][pe][simd];
+                            }
+                            sums[fold][pe] = sum;
+                            Y::set(out, pe, sum);
+                        }
+                        if (last) y.write(out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+}  // namespace cs
+
+#endif

@@ -1,0 +1,54 @@
+// Requantize: one multiply, one add, one shift and one clamp per code; the add carries bias and rounding half up.
+#ifndef CS_REQUANTIZE_H
+#define CS_REQUANTIZE_H
+
+#include "cs_types.h"
+
+namespace cs {
+
+// The exact product: vendor types widen by themselves, native integers are widened first.
+template <class WIDE, class A, class B>
+inline WIDE exact_product(const A& a, const B& b) {
+#pragma HLS INLINE
+#ifdef CS_NATIVE
+    return static_cast<WIDE>(a) * static_cast<WIDE>(b);
+#else
+    return WIDE(a * b);
+#endif
+}
+
+template <class C>
+void requantize(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
+                const typename C::multiplier_t (&multiplier)[C::GROUPS][C::X::LANES],
+                const typename C::offset_t (&offset)[C::GROUPS][C::X::LANES], unsigned frames) {
+#pragma HLS INLINE
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Pixel:
+        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
+        Group:
+            for (int group = 0; group < C::GROUPS; ++group) {
+#pragma HLS PIPELINE II=1
+                const typename C::X::type in = x.read();
+                typename C::Y::type out;
+            Lane:
+                for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+                    typename C::wide_t wide = C::X::get(in, lane);
+                    if (!C::UNIT) wide = exact_product<typename C::wide_t>(C::X::get(in, lane), multiplier[group][lane]);
+                    wide += offset[group][lane];
+                    wide >>= C::SHIFT;
+                    if (wide < C::LOW) wide = C::LOW;
+                    if (wide > C::HIGH) wide = C::HIGH;
+                    C::Y::set(out, lane, typename C::y_t(wide));
+                }
+                y.write(out);
+            }
+        }
+    }
+}
+
+}  // namespace cs
+
+#endif

@@ -1,0 +1,123 @@
+// Units that move codes without changing them, and the exact add: pad, width converter, add.
+#ifndef CS_STREAM_UNITS_H
+#define CS_STREAM_UNITS_H
+
+#include "cs_types.h"
+
+namespace cs {
+
+template <class C>
+void pad(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
+#pragma HLS INLINE
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Row:
+        for (int row = 0; row < C::TOP + C::ROWS + C::BOTTOM; ++row) {
+        Column:
+            for (int column = 0; column < C::LEFT + C::COLUMNS + C::RIGHT; ++column) {
+            Group:
+                for (int group = 0; group < C::GROUPS; ++group) {
+#pragma HLS PIPELINE II=1
+                    const bool inside = row >= C::TOP && row < C::TOP + C::ROWS && column >= C::LEFT && column < C::LEFT + C::COLUMNS;
+                    typename C::Y::type out;
+                Lane:
+                    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+                        C::Y::set(out, lane, typename C::y_t(0));
+                    }
+                    if (inside) out = x.read();
+                    y.write(out);
+                }
+            }
+        }
+    }
+}
+
+// Wide beats to narrow ones: SPLIT narrow beats leave for each wide one.
+template <class C>
+void split_beats(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
+#pragma HLS INLINE
+    typename C::X::type held;
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Beat:
+        for (int beat = 0; beat < C::BEATS; ++beat) {
+        Part:
+            for (int part = 0; part < C::RATIO; ++part) {
+#pragma HLS PIPELINE II=1
+                if (part == 0) held = x.read();
+                typename C::Y::type out;
+            Lane:
+                for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+                    C::Y::set(out, lane, C::X::get(held, part * C::Y::LANES + lane));
+                }
+                y.write(out);
+            }
+        }
+    }
+}
+
+// Narrow beats to wide ones: a wide beat leaves with the last of its parts.
+template <class C>
+void join_beats(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
+#pragma HLS INLINE
+    typename C::y_t held[C::Y::LANES];
+#pragma HLS ARRAY_PARTITION variable=held complete dim=0
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Beat:
+        for (int beat = 0; beat < C::BEATS; ++beat) {
+        Part:
+            for (int part = 0; part < C::RATIO; ++part) {
+#pragma HLS PIPELINE II=1
+                const typename C::X::type in = x.read();
+                typename C::Y::type out;
+            Slot:
+                for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+                    held[part * C::X::LANES + lane] = C::X::get(in, lane);
+                }
+                if (part == C::RATIO - 1) {
+                Lane:
+                    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+                        C::Y::set(out, lane, held[lane]);
+                    }
+                    y.write(out);
+                }
+            }
+        }
+    }
+}
+
+template <class C>
+void add(hls::stream<typename C::A::type>& a, hls::stream<typename C::B::type>& b, hls::stream<typename C::Y::type>& y, unsigned frames) {
+#pragma HLS INLINE
+Frame:
+    for (unsigned frame = 0; frame < frames; ++frame) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1
+    Beat:
+        for (int beat = 0; beat < C::BEATS; ++beat) {
+#pragma HLS PIPELINE II=1
+            const typename C::A::type in_a = a.read();
+            const typename C::B::type in_b = b.read();
+            typename C::Y::type out;
+        Lane:
+            for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+                const typename C::y_t term_a = C::A::get(in_a, lane) * C::FACTOR_A;
+                const typename C::y_t term_b = C::B::get(in_b, lane) * C::FACTOR_B;
+                C::Y::set(out, lane, typename C::y_t(term_a + term_b));
+            }
+            y.write(out);
+        }
+    }
+}
+
+}  // namespace cs
+
+#endif
