@@ -85,6 +85,7 @@ def emit_process(process: Process, dataflow: Dataflow, port: PortWord | None) ->
         op=op,
         folding=process.folding,
         cycles=process.cycles,
+        drain=process.drain,
         x=views,
         y=StreamView(out.dtype, op.y_lanes(process.folding), out),
         **variables,

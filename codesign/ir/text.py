@@ -26,7 +26,7 @@ from codesign.ir.graph import ExitPoint, Graph, GraphInput, Node, Operation
 from codesign.ir.scanner import WORD, Line
 from codesign.ir.types import Constant, IntType, TensorType, format_scale, parse_scale
 
-WORDS = {"none": None, "true": True, "false": False}
+_WORDS = {"none": None, "true": True, "false": False}
 
 
 def print_graph(graph: Graph) -> str:
@@ -234,8 +234,8 @@ class _Reader:
 
 def _scalar(word: str) -> Any:
     """`none`, `true`, `false`, an integer, a float (`2^-8`, `0.1`) or an IntType (`u8`)."""
-    if word in WORDS:
-        return WORDS[word]
+    if word in _WORDS:
+        return _WORDS[word]
     if re.fullmatch(r"[su]\d+", word):
         parse: Callable[[str], Any] = IntType.parse
     else:

@@ -115,7 +115,7 @@ class Constant:
 def format_scale(scale: float) -> str:
     """`2^-8` for a power of two, otherwise the shortest decimal that reads back as the same number."""
     mantissa, exponent = math.frexp(scale)
-    return f"2^{exponent - 1}" if mantissa == 0.5 else repr(scale)
+    return f"2^{exponent - 1}" if mantissa == 0.5 else repr(float(scale))
 
 
 def parse_scale(text: str) -> float:

@@ -1,4 +1,4 @@
-"""exit_decision: does this frame stop here? Entropy, max-probability or margin of its logits against a run-time threshold.
+"""exit_decision: does this frame stop here? Entropy, max-probability or margin of its logits against a threshold.
 
 Every criterion is an integer *confidence code* compared with an integer threshold, so the host can replay any threshold
 on recorded codes. Entropy and probability are bounded from the safe side: when the unit exits, the true value of the

@@ -34,9 +34,9 @@ void result_port(hls::stream<typename C::X::type>& decision, hls::stream<WORD>& 
                  unsigned* exits, unsigned frames) {
 #pragma HLS INLINE
     unsigned count = 0;
+    // Not pipelined: a stalled pipeline would keep a frame's answer until later frames push it out.
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
-#pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1
         const typename C::X::type in = decision.read();
         const typename C::x_t code = C::X::get(in, 0);

@@ -64,7 +64,7 @@ def trained_vectors(rng: np.random.Generator, count: int, classes: int) -> Ints:
 
 
 def step_vectors(rng: np.random.Generator, count: int, classes: int, entries: int) -> Ints:
-    """All other classes at one distance, so that their table errors add up; some with a rival or many ties at the top."""
+    """All other classes at one distance, so that table errors add up; some with a rival or many ties at the top."""
     level_N = rng.permutation(np.arange(count) % (entries + 5))
     distances_NC = np.repeat(level_N[:, None], classes, axis=1)
     distances_NC[:, 0] = 0

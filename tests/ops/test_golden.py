@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import random_tensor
+from strategies import int_types, random_tensor
 
 from codesign.errors import FoldingError
 from codesign.ir import Codes, Constant, IntType, TensorType
 from codesign.ops import OPS, Example, Op
+from codesign.ops.add import Add
 from codesign.ops.base import Folding
+from codesign.ops.channel_dot import ChannelDot
+from codesign.ops.global_sum import GlobalSum
 from codesign.ops.matrix_vector import MatrixVector
 from codesign.ops.pad import Pad
 from codesign.ops.requantize import Requantize
 from codesign.ops.sliding_window import SlidingWindow
+from codesign.ops.sum_pool import SumPool
 
 Frame = list[list[list[int]]]
 EXAMPLES = [
@@ -241,6 +245,22 @@ def test_any_pad_is_a_border_of_zeros(pads: tuple[int, int, int, int], rows: int
     assert_slow_agrees(
         Pad(pads), random_tensor(np.random.default_rng(1), TensorType((rows, columns, 2), IntType(4)), 3)
     )
+
+
+@given(int_types.filter(lambda kind: kind.bits <= 32), st.integers(1, 9), st.integers(1, 5), st.integers(1, 9))
+def test_sums_have_the_narrowest_type_that_holds_them(kind: IntType, positions: int, factor: int, other: int) -> None:
+    """The type's ends reach the ends of the result, so one bit less would not do."""
+    image = TensorType((1, positions, 2), kind)
+    for op, inputs in (
+        (SumPool(positions), (TensorType((1, 1, 2 * positions), kind),)),
+        (GlobalSum(), (image,)),
+        (Add((factor, other)), (image, image)),
+        (ChannelDot(Constant.of(np.full((2, positions), factor))), (TensorType((1, 1, 2 * positions), kind),)),
+        (MatrixVector(Constant.of(np.full((1, positions), factor))), (TensorType((1, 1, positions), kind),)),
+    ):
+        ends = [np.full((1, *x.shape), end, np.int64) for end in (kind.min, kind.max) for x in inputs]
+        low, high = op.golden(*ends[: len(inputs)]).min(), op.golden(*ends[len(inputs) :]).max()
+        assert op.infer(*inputs).dtype == IntType.holding(int(low), int(high))
 
 
 # Schedules: every beat moves once, in order, in time, and no output before the inputs it needs.
