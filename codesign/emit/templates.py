@@ -13,6 +13,8 @@ import numpy.typing as npt
 import codesign
 from codesign.errors import CodesignError
 from codesign.ir.types import IntType
+from codesign.plan.budget import storage
+from codesign.plan.dataflow import Channel
 
 _WIDTH = 120
 
@@ -48,7 +50,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    env.filters.update({"ctype": ctype, "beat": beat, "braces": braces})
+    env.filters.update({"ctype": ctype, "beat": beat, "braces": braces, "storage": fifo_storage})
     return env
 
 
@@ -60,6 +62,11 @@ def ctype(dtype: IntType) -> str:
 def beat(stream: BeatLike) -> str:
     """The C++ class of a beat: `cs::beat<cs::uint<8>::type, 8, 25>`."""
     return f"cs::beat<{ctype(stream.dtype)}, {stream.dtype.bits}, {stream.lanes}>"
+
+
+def fifo_storage(channel: Channel) -> str:
+    """Where the planner counted on this FIFO: `lutram` or `bram`."""
+    return storage(channel.depth, channel.width)
 
 
 def braces(array: npt.NDArray[np.int64], indent: int = 8) -> str:

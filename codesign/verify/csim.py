@@ -38,6 +38,7 @@ class Build:
     headers: str
     compile_cpu_s: float
     warnings: str
+    traces: bool = True  # whether channels can be recorded: not with packed beats, nor with threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def compile_csim(
     program, record = hls / "build" / key / "csim", hls / "build" / key / "build.json"
     if program.is_file() and record.is_file():
         built = read_json(record)
-        return Build(program, types, headers, built["compile_cpu_s"], built["warnings"])
+        return Build(program, types, headers, built["compile_cpu_s"], built["warnings"], "-DCS_TRACE" in flags)
     program.parent.mkdir(parents=True, exist_ok=True)
     partial = program.with_suffix(".partial")
     done = run([*command, "-o", partial])
@@ -107,7 +108,7 @@ def compile_csim(
         raise ToolError(f"does not compile: {_first_error(done.stderr)}", where=f"{top}.cpp", hint="if a template was edited, undo that; else report this as a bug")
     partial.rename(program)
     write_json(record, {"command": command, "compile_cpu_s": done.cpu_s, "warnings": done.stderr})
-    return Build(program, types, headers, done.cpu_s, done.stderr)
+    return Build(program, types, headers, done.cpu_s, done.stderr, "-DCS_TRACE" in flags)
 
 
 def simulate(
@@ -144,25 +145,26 @@ def simulate(
 def check(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, *, batch: int = BATCH) -> CsimReport:
     """Holds logits, decision, entropy code and feature map of every frame against the golden model.
 
+    A build without traces gives the decision, the entropy code and the maps of frames that go on, and those are compared.
     On a difference the first wrong frame runs once more with every channel traced, so that the report names the layer.
     """
     logits, feature = _exit_inputs(head, dataflow)
     inputs = {"image": image_NHWC, "threshold": np.full((1, 1, 1, 1), threshold, dtype=np.int64)}
     want = golden.run(head, inputs, keep=(logits[0], feature[0], "decision"))
-    out = simulate(build, dataflow, image_NHWC, threshold, trace=(logits[1], feature[1]), batch=batch)
+    traced = (logits, feature) if build.traces else ()
+    out = simulate(build, dataflow, image_NHWC, threshold, trace=[channel for _, channel in traced], batch=batch)
     wants = {logits[0]: want[logits[0]], feature[0]: want[feature[0]], "decision": want["decision"], "m_axis_feature": _sent(want, feature[0])}
     gots = {
-        logits[0]: out.traces[logits[1]].reshape(want[logits[0]].shape),
-        feature[0]: out.traces[feature[1]].reshape(want[feature[0]].shape),
+        **{name: out.traces[channel].reshape(want[name].shape) for name, channel in traced},
         "decision": out.decisions.reshape(-1, 1, 1, 1),
         "m_axis_feature": _received(out.features, want[feature[0]]),
     }
     result = compare_values(wants, gots, list(wants))
     wrong = np.zeros(len(image_NHWC), dtype=bool)
-    for name in wants:
+    for name in gots:
         wrong |= (wants[name] != gots[name]).reshape(len(wrong), -1).any(axis=1)
     first = result.first
-    if first is not None:
+    if first is not None and build.traces:
         first = _locate(head, dataflow, build, image_NHWC[first.frame : first.frame + 1], threshold, first)
     rate = len(image_NHWC) / max(out.cpu_s, 1e-9)
     return CsimReport(len(image_NHWC), int(wrong.sum()), result.mismatched_codes, build.types, build.compile_cpu_s, rate, build.headers, first)

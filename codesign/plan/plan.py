@@ -1,0 +1,119 @@
+"""Plan: the choices of one design beside its graph, as a value that is saved, loaded and made into a dataflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import FoldingError
+from codesign.files import read_json, write_json
+from codesign.ir.graph import Graph
+from codesign.ops.base import Folding
+from codesign.plan.dataflow import MIN_DEPTH, Dataflow, build
+from codesign.plan.timing import draining
+
+_FORMAT = "codesign-plan-1"
+_HINT = "delete it and run `codesign plan` again"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Device, clock, foldings by node and FIFO depths by channel, with the cycles they are expected to reach.
+
+    `goal` is the interval that was asked for (0: none was). `interval_cycles` between frames of a long batch and
+    `latency_cycles` of a batch of one frame, from its first beat in to its result out, are estimated.
+    With `drains`, processes empty their pipelines behind each frame where they have the time (`timing.draining`).
+    """
+
+    device: str
+    clock_mhz: float
+    foldings: Mapping[str, Folding]
+    depths: Mapping[str, int]
+    interval_cycles: int
+    latency_cycles: int
+    goal: int = 0
+    drains: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.clock_mhz > 0:
+            raise FoldingError(
+                f"a clock of {self.clock_mhz} MHz cannot run", where="plan", hint="give a positive clock_mhz"
+            )
+        for name, depth in self.depths.items():
+            if depth < MIN_DEPTH:
+                raise FoldingError(
+                    f"a FIFO of depth {depth}", where=f"plan.depths.{name}", hint=f"the least depth is {MIN_DEPTH}"
+                )
+
+    @property
+    def frames_per_second(self) -> float:
+        """What the hardware alone takes in, estimated."""
+        return self.clock_mhz * 1e6 / self.interval_cycles
+
+    @property
+    def latency_us(self) -> float:
+        return self.latency_cycles / self.clock_mhz
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict for `json`; `from_json` turns it back."""
+        return {
+            "format": _FORMAT,
+            "device": self.device,
+            "clock_mhz": self.clock_mhz,
+            "goal": self.goal,
+            "interval_cycles": self.interval_cycles,
+            "latency_cycles": self.latency_cycles,
+            "source": "estimated",
+            "drains": self.drains,
+            "foldings": {name: {"lanes": f.lanes, "pe": f.pe, "simd": f.simd} for name, f in self.foldings.items()},
+            "depths": dict(self.depths),
+        }
+
+    @staticmethod
+    def from_json(value: Any, where: str = "plan") -> Plan:
+        """The plan of a parsed JSON value; raises FoldingError that names the key that is missing or wrong."""
+        if not isinstance(value, Mapping) or value.get("format") != _FORMAT:
+            raise FoldingError(f"this is no plan of format {_FORMAT}", where=where, hint=_HINT)
+        try:
+            return Plan(
+                device=str(value["device"]),
+                clock_mhz=float(value["clock_mhz"]),
+                foldings={
+                    str(n): Folding(int(f["lanes"]), int(f["pe"]), int(f["simd"])) for n, f in value["foldings"].items()
+                },
+                depths={str(name): int(depth) for name, depth in value["depths"].items()},
+                interval_cycles=int(value["interval_cycles"]),
+                latency_cycles=int(value["latency_cycles"]),
+                goal=int(value["goal"]),
+                drains=bool(value["drains"]),
+            )
+        except KeyError as error:
+            raise FoldingError(f"the key {error.args[0]!r} is missing", where=where, hint=_HINT) from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise FoldingError(f"a value is of the wrong type: {error}", where=where, hint=_HINT) from error
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    write_json(path, plan.to_json())
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in a file; raises CodesignError when it cannot be read, FoldingError when it is not a plan."""
+    return Plan.from_json(read_json(path, hint=_HINT), where=str(path))
+
+
+def realize(graph: Graph, plan: Plan) -> Dataflow:
+    """The dataflow of a graph under a plan, at the planned depths. Raises FoldingError for a plan of another graph."""
+    dataflow = build(graph, plan.foldings)
+    if plan.drains:
+        dataflow = draining(dataflow)
+    names = {channel.name for channel in dataflow.channels}
+    if plan.depths and (wrong := names ^ set(plan.depths)):
+        raise FoldingError(
+            f"the plan and the graph differ in channel {min(wrong)!r}",
+            where=graph.name,
+            hint="the plan belongs to another graph; plan again",
+        )
+    return dataflow.with_depths(plan.depths)
