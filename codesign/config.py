@@ -73,7 +73,7 @@ class QuantizeConfig:
     logit_fraction_bits: int = 6
     logit_bits: int = 16
     epochs: int = 3
-    lr: float = 2e-4
+    lr: float = 1e-3
     layers: Mapping[str, LayerBits] = field(default_factory=dict[str, LayerBits])
 
 
