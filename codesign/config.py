@@ -50,7 +50,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     distill: float = 0.0  # weight of distilling the final exit into the earlier ones
     augment: tuple[str, ...] = ()  # "shift", "rotate", "flip", "crop", "erase"
-    threads: int = 0  # torch threads; 0: choose by the machine
+    threads: int = 0  # torch threads; 0: one
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

@@ -20,7 +20,9 @@ def emit_project(*, top: str, part: str, clock_mhz: float, frames: int = COSIM_F
     Raises ConfigError for a `top` that is no name in C, Tcl and make alike.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", top) or top in RESERVED:
-        raise ConfigError(f"{top!r} cannot name a C++ function", where="emit", hint="use letters, digits and _, and no keyword")
+        raise ConfigError(
+            f"{top!r} cannot name a C++ function", where="emit", hint="use letters, digits and _, and no keyword"
+        )
     variables = {
         "top": top,
         "version": codesign.__version__,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +29,16 @@ class Batch:
     threshold: int
 
 
-def emit_testbench(dataflow: Dataflow, *, top: str, image: Codes, decisions: Codes, features: Codes, threshold: int) -> dict[str, str]:
+def emit_testbench(
+    dataflow: Dataflow, *, top: str, image: Codes, decisions: Codes, features: Codes, threshold: int
+) -> dict[str, str]:
     """`tb/<top>_tb.cpp` and the files it reads: {path: text}.
 
     `image` is (N, H, W, C); `decisions` are the golden decision words of its frames; `features` is the golden map at the
     branch point, (N, H, W, C), of every frame, those that exit too: batches at other thresholds than `threshold` follow.
     """
     assert len(image) == len(features) == decisions.size >= 1
-    op = cast(ExitDecision, next(p.op for p in dataflow.processes if isinstance(p.op, ExitDecision)))
+    op = next(p.op for p in dataflow.processes if isinstance(p.op, ExitDecision))
     _, classes_N, codes_N = op.unpack(decisions.reshape(-1))
     batches = _batches(op, codes_N, threshold)
     source = render(
@@ -50,7 +51,9 @@ def emit_testbench(dataflow: Dataflow, *, top: str, image: Codes, decisions: Cod
     )
     return {
         f"tb/{top}_tb.cpp": source,
-        "tb/batches.dat": _lines("first frame, frames, threshold code", ([b.first, b.count, b.threshold] for b in batches)),
+        "tb/batches.dat": _lines(
+            "first frame, frames, threshold code", ([b.first, b.count, b.threshold] for b in batches)
+        ),
         "tb/results.dat": _lines("frame, class, exited, confidence code", _results(op, batches, classes_N, codes_N)),
         "tb/frames.dat": _codes("image", image),
         "tb/features.dat": _codes("feature map", features),

@@ -24,6 +24,7 @@ from codesign.nn.data.frames import PIXEL_SCALE, Frames, Splits
 from codesign.nn.integer_net import QuantizedNet, pixel_codes
 from codesign.nn.losses import exit_weights, exits_loss, learning_rate
 from codesign.nn.predict import accuracy, logits
+from codesign.nn.threads import torch_threads
 from codesign.nn.train import make_optimizer, score_of
 from codesign.nn.weights import state_of
 
@@ -58,7 +59,7 @@ def fine_tune(
     history = [{"epoch": 0, **_validate(net, splits.validation, goal)}]
     best, best_state = _merit(history[0]), state_of(net)
     optimizer = make_optimizer(net, settings)
-    with torch.random.fork_rng(devices=[]), _threads(train.threads), _bar(settings, splits, progress) as advance:
+    with torch.random.fork_rng(devices=[]), torch_threads(train.threads), _bar(settings, splits, progress) as advance:
         for epoch in range(config.epochs):
             start = time.perf_counter()
             loss = _run_epoch(net, teacher, optimizer, splits.train, settings, (seed, epoch), advance)
@@ -164,15 +165,6 @@ def _check(config: QuantizeConfig, train: TrainConfig, frames: int, exits: int) 
     if config.epochs and not frames:
         raise ConfigError("no frames to train on", where="data.limit", hint="raise it, or set quantize.epochs = 0")
 
-
-@contextmanager
-def _threads(threads: int) -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

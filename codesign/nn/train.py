@@ -23,6 +23,7 @@ from codesign.nn.data.frames import PIXEL_SCALE, Frames, Splits
 from codesign.nn.exits import check_model
 from codesign.nn.losses import exit_weights, exits_loss, learning_rate
 from codesign.nn.predict import accuracy_of
+from codesign.nn.threads import torch_threads
 from codesign.nn.weights import load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights", "train"]
@@ -50,7 +51,7 @@ def train(
     model.to(device)
     optimizer = make_optimizer(model, config)
     done = checkpoint.load_checkpoint(run.checkpoint, mark, model, optimizer)
-    with _threads(config.threads), torch.random.fork_rng(devices=[]), _bar(config, done, splits, progress) as advance:
+    with torch_threads(config.threads), torch.random.fork_rng(devices=[]), _bar(config, done, splits, progress) as advance:
         x_NCHW, labels = _on_device(splits.train, device)
         for epoch in range(done.epochs_done, config.epochs):
             start = time.perf_counter()
@@ -160,20 +161,6 @@ def _on_device(frames: Frames, device: torch.device) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(frames.images).permute(0, 3, 1, 2).contiguous()
     return images.to(device), torch.from_numpy(frames.labels).to(device)
 
-
-@contextmanager
-def _threads(threads: int) -> Generator[None, None, None]:
-    """Runs with `threads` torch threads, then puts the old number back.
-
-    0 takes torch's own number up to 4: two threads are 1.5 times as fast as one on the zoo's CIFAR networks and no
-    slower on LeNet-5, and such small layers gain nothing from more.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or min(before, 4))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

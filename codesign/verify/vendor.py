@@ -38,7 +38,11 @@ def find_tool(name: str = "") -> str:
         if shutil.which(tool):
             return tool
     wanted = name or "vitis-run, vitis_hls or vivado_hls"
-    raise ToolError(f"{wanted} is not on PATH", where="HLS", hint="source settings64.sh of Vivado or Vitis; C simulation needs neither")
+    raise ToolError(
+        f"{wanted} is not on PATH",
+        where="HLS",
+        hint="source settings64.sh of Vivado or Vitis; C simulation needs neither",
+    )
 
 
 def command_line(tool: str, steps: Sequence[str], frames: int = COSIM_FRAMES) -> tuple[str, ...]:
@@ -90,7 +94,8 @@ def _failure(tool: str, folder: Path, text: str, done: Finished) -> ToolError:
 
 def _errors(text: str) -> list[str]:
     """Lines that say ERROR, less those printed while the script tried a command that not every release has."""
-    lines, harmless = [], False
+    lines: list[str] = []
+    harmless = False
     for line in text.splitlines():
         if line.startswith("codesign: attempt"):
             harmless = line != "codesign: attempt over"

@@ -19,6 +19,36 @@
 
 namespace hls {
 
+// Arrays of closed channels. A design opens its channels anew in every call, and memory that is new to a process is slow.
+template <class T>
+class spares {
+  public:
+    spares() : count_(0) {}
+    ~spares() {
+        while (count_) delete[] beats_[--count_];
+    }
+    void take(T*& beats, std::size_t& room) {
+        if (!count_) return;
+        --count_;
+        beats = beats_[count_];
+        room = room_[count_];
+    }
+    void give(T* beats, std::size_t room) {
+        if (!beats || count_ == MOST) {
+            delete[] beats;
+            return;
+        }
+        beats_[count_] = beats;
+        room_[count_++] = room;
+    }
+
+  private:
+    enum { MOST = 16 };
+    T* beats_[MOST];
+    std::size_t room_[MOST];
+    int count_;
+};
+
 // A growing queue: read beats are given back to the front once the queue has run empty.
 template <class T>
 class stream {
@@ -38,8 +68,9 @@ class stream {
           watch_(name)
 #endif
     {
+        memory().take(beats_, room_);
     }
-    ~stream() { delete[] beats_; }
+    ~stream() { memory().give(beats_, room_); }
 
     bool empty() const { return head_ == tail_; }
     std::size_t size() const { return tail_ - head_; }
@@ -110,6 +141,11 @@ class stream {
         tail_ -= head_;
         head_ = 0;
         room_ = room;
+    }
+
+    static spares<T>& memory() {
+        static spares<T> kept;
+        return kept;
     }
 
     const char* name_;

@@ -13,6 +13,12 @@
 #define CS_PACKED
 #endif
 
+// Labels name loops in synthesis reports, and only synthesis knows its pragmas (g++ before 13 needs -Wno-unknown-pragmas too).
+#if defined(__GNUC__) && !defined(__SYNTHESIS__)
+#pragma GCC diagnostic ignored "-Wunused-label"
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
+#endif
+
 #ifndef CS_NATIVE
 #ifndef AP_INT_MAX_W
 #define AP_INT_MAX_W 4096  // a packed kernel window can be wider than the default 1024

@@ -1,0 +1,199 @@
+"""The command line: parse, call a step, print. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from codesign import __version__, console
+from codesign.errors import CodesignError, VerificationError
+
+OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+# A command's JSON value, and whether what was asked is true.
+Answer = tuple[dict[str, Any], bool]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 when what was asked is true, 1 when it is not, 2 for an error, 130 for Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        answer, true = arguments.run(arguments)
+    except CodesignError as error:
+        return _fail(error, as_json=arguments.json)
+    except KeyboardInterrupt:
+        console.say("interrupted; the same command goes on from here")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return DIFFERENT
+    if arguments.json:
+        print(json.dumps(answer), flush=True)
+    return OK if true else DIFFERENT
+
+
+def _fail(error: CodesignError, *, as_json: bool) -> int:
+    console.say(f"error: {error}")
+    if as_json:
+        kind = type(error).__name__
+        print(json.dumps({"error": {"kind": kind, "what": error.what, "where": error.where, "hint": error.hint}}))
+    return DIFFERENT if isinstance(error, VerificationError) else USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="codesign",
+        description="Early-exit networks from PyTorch to bit-exact HLS C++, the rest as host software.",
+        epilog="RUN is a run folder, or a config (TOML) whose run folder is runs/NAME. A step runs whatever is missing before it.",
+    )
+    parser.add_argument("--version", action="version", version=f"codesign {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, run, text in (
+        ("train", _train, "train the network: weights.safetensors"),
+        ("quantize", _quantize, "make it integers: quantized.safetensors, graph.json"),
+        ("plan", _plan, "choose foldings and FIFO depths: plan.json"),
+        ("hls", _hls, "emit the path to the exit as HLS C++: hls/, design.json"),
+    ):
+        _add(commands, name, run, text).add_argument(
+            "--force", action="store_true", help="do it again even if up to date"
+        )
+    csim = _add(commands, "csim", _csim, "simulate the C++ and compare every code with the integer model")
+    csim.add_argument(
+        "--types", choices=("native", "vendor", "packed"), default="native", help="integer types to compile with"
+    )
+    csim.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
+    csim.add_argument("--threads", action="store_true", help="one thread a process and FIFOs of the planned depths")
+    csim.add_argument("--threshold", type=float, metavar="T", help="another exit threshold than the chosen one")
+    _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split")
+    doctor = commands.add_parser("doctor", help="what is installed, and what to install", description=_doctor.__doc__)
+    _common(doctor, _doctor)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], Answer], text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("target", metavar="RUN", help="a run folder or a config (TOML)")
+    parser.add_argument("--run", dest="folder", metavar="DIR", help="the run folder of a config, instead of runs/NAME")
+    _common(parser, run)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Answer]) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.set_defaults(run=run)
+
+
+def _open(arguments: argparse.Namespace) -> Any:
+    from codesign.flow.experiment import open_experiment
+
+    return open_experiment(arguments.target, arguments.folder, say=console.say, progress=True)
+
+
+def _train(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.train import train
+
+    metrics = train(_open(arguments), force=arguments.force)
+    _accuracy_table(arguments, "Float accuracy", metrics, ("validation", "test"))
+    return {key: value for key, value in metrics.items() if key != "history"}, True
+
+
+def _quantize(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.quantize import quantize
+
+    metrics = quantize(_open(arguments), force=arguments.force)
+    _accuracy_table(arguments, "Integer accuracy", metrics.get("quantized", {}), ("validation", "test"))
+    return {key: value for key, value in metrics.items() if key != "history"}, True
+
+
+def _plan(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.plan import plan
+
+    answer = plan(_open(arguments), force=arguments.force)
+    if not arguments.json:
+        columns = ("name", "op", "lanes", "pe", "simd", "cycles", "dsp", "lut", "ff", "bram18")
+        rows = [[process[column] for column in columns] for process in answer["processes"]]
+        total = ", ".join(f"{count} {name.upper()}" for name, count in answer["resources"].items())
+        console.table("Processes", columns, rows, (f"With FIFOs and shell: {total} (estimated)", _speed(answer)))
+    return answer, True
+
+
+def _hls(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.hls import hls
+
+    answer = hls(_open(arguments), force=arguments.force)
+    if not arguments.json:
+        operating = answer["operating"]
+        console.say(_speed({**answer, **answer["estimate"]}))
+        console.say(f"threshold {operating['threshold']:.6g} {operating['unit']}, from the {operating['chosen']}")
+    return answer, True
+
+
+def _csim(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.csim import csim
+
+    options = {"types": arguments.types, "frames": arguments.frames, "threads": arguments.threads}
+    report = csim(_open(arguments), **options, threshold=arguments.threshold)
+    wrong = f"{report.mismatched_codes} wrong codes in {report.mismatched_frames} frames"
+    console.say(f"csim: {report.frames} frames, {wrong}, {report.images_per_cpu_s:,.0f} images per CPU second")
+    if report.first_difference is not None:
+        console.say(f"first difference: {report.first_difference}")
+    return report.to_json(), not report.mismatched_codes and not report.mismatched_frames
+
+
+def _evaluate(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.evaluate import evaluate
+
+    answer = evaluate(_open(arguments))
+    if not arguments.json:
+        rows = [[name, 100 * answer["float"][name], 100 * answer["quantized"][name]] for name in answer["float"]]
+        console.table(
+            f"Accuracy on {answer['frames']} test frames, %", ("exit", "float", "integers"), rows, _cascade(answer)
+        )
+    return answer, True
+
+
+def _doctor(arguments: argparse.Namespace) -> Answer:
+    """List what is installed and, for what is missing, how to install it."""
+    from codesign.doctor import examine
+
+    found = examine()
+    if not arguments.json:
+        rows = [[item.name, item.state, item.found or item.install, item.purpose] for item in found]
+        console.table("codesign doctor", ("what", "state", "version, place, or how to install", "for"), rows)
+    missing = [item.name for item in found if item.required and not item.found]
+    for name in missing:
+        console.say(f"error: {name} is required and missing")
+    return {"ok": not missing, "items": [item.to_json() for item in found]}, not missing
+
+
+def _accuracy_table(
+    arguments: argparse.Namespace, title: str, metrics: Mapping[str, Any], parts: Sequence[str]
+) -> None:
+    shown = [part for part in parts if part in metrics]
+    if arguments.json or not shown:
+        return
+    rows = [[name, *(100 * metrics[part][name] for part in shown)] for name in metrics[shown[0]]]
+    console.table(f"{title}, %", ("exit", *shown), rows)
+
+
+def _speed(estimate: Mapping[str, Any]) -> str:
+    return (
+        f"estimated: a frame every {estimate['interval_cycles']} cycles, {estimate['frames_per_second']:,.0f} frames a second "
+        f"at {estimate['clock_mhz']:g} MHz on {estimate['device']}, latency {estimate['latency_cycles']} cycles"
+    )
+
+
+def _cascade(answer: Mapping[str, Any]) -> list[str]:
+    cascade = answer["cascade"]
+    return [
+        f"cascade: {100 * cascade['exit_rate']:.2f} % stop at {cascade['exit']} ({cascade['criterion']}, threshold "
+        f"{cascade['threshold']:.6g} {cascade['unit']}, from the {cascade['chosen']})",
+        f"accuracy {100 * cascade['accuracy']:.2f} %, the final exit alone {100 * cascade['final_alone']:.2f} %; "
+        f"{100 * answer['flip_rate']:.3f} % of decisions flip against float",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

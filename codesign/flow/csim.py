@@ -1,0 +1,89 @@
+"""The csim step: the emitted sources, compiled and held code for code against the golden model on the test frames."""
+
+# Legend: N frames; H, W rows and columns; C channels.
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from codesign.console import bar
+from codesign.errors import ConfigError
+from codesign.files import read_json
+from codesign.flow.cascade import unit_of
+from codesign.flow.experiment import Experiment
+from codesign.flow.hls import load_design, need_hls
+from codesign.ir import Codes
+from codesign.verify.csim import CsimReport, Types, check, compile_csim
+
+CHUNK_CODES = 1 << 24  # codes of the head's values compared at a time, which bounds the memory
+
+
+def csim(
+    experiment: Experiment,
+    *,
+    types: Types = "native",
+    frames: int = 0,
+    threads: bool = False,
+    threshold: float | None = None,
+) -> CsimReport:
+    """The verdict on the first `frames` test frames (0: all) at the chosen threshold, or at another one.
+
+    The sources are compiled as they lie in hls/, edited by hand or not. Raises VerificationError when the design breaks
+    its protocol or deadlocks, and ToolError when it does not compile.
+    """
+    need_hls(experiment)
+    folder = experiment.folder
+    design = load_design(experiment)
+    code = int(read_json(folder.design)["operating"]["threshold_code"])
+    if threshold is not None:
+        code = unit_of(design.head).threshold_code(threshold)
+    image_NHWC = _images(experiment, frames)
+    with experiment.locked():
+        experiment.say(
+            f"csim: {len(image_NHWC)} frames through {design.top}, {types} types{', threaded' if threads else ''}"
+        )
+        build = compile_csim(folder.hls, design.top, types=types, threads=threads)
+        chunk = max(64, CHUNK_CODES // max(t.size for t in design.head.types.values()))
+        starts = range(0, len(image_NHWC), chunk)
+        with bar("csim", len(image_NHWC), show=experiment.progress) as advance:
+            reports: list[CsimReport] = []
+            for start in starts:
+                part_NHWC = image_NHWC[start : start + chunk]
+                reports.append(shifted(check(design.head, design.dataflow, build, part_NHWC, code), start))
+                advance(len(part_NHWC))
+        report = together(reports)
+        name = f"csim_{types}{'_threads' if threads else ''}"
+        folder.update_metrics(name, {**report.to_json(), "threshold_code": code})
+    return report
+
+
+def shifted(report: CsimReport, start: int) -> CsimReport:
+    """The report with its frames counted from the first frame of all."""
+    first = report.first_difference
+    return report if first is None else replace(report, first_difference=replace(first, frame=first.frame + start))
+
+
+def together(reports: Iterable[CsimReport]) -> CsimReport:
+    """One report on several sets of frames: counts and times added up, the first difference kept."""
+    parts = list(reports)
+    frames = sum(part.frames for part in parts)
+    cpu_s = sum(part.frames / part.images_per_cpu_s for part in parts)
+    return replace(
+        parts[0],
+        frames=frames,
+        mismatched_frames=sum(part.mismatched_frames for part in parts),
+        mismatched_codes=sum(part.mismatched_codes for part in parts),
+        images_per_cpu_s=frames / cpu_s,
+        first_difference=next((part.first_difference for part in parts if part.first_difference), None),
+    )
+
+
+def _images(experiment: Experiment, frames: int) -> Codes:
+    images = experiment.splits.test.images
+    if not 0 <= frames <= len(images):
+        raise ConfigError(
+            f"{frames} frames are not to be had",
+            where="--frames",
+            hint=f"the test split has {len(images)}; 0 takes all",
+        )
+    return images[: frames or len(images)].astype("int64")

@@ -1,0 +1,59 @@
+"""The train step: weights.safetensors, and how good they are in floating point."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from codesign.flow.experiment import Experiment
+from codesign.flow.records import is_fresh, key_of, read_records, record
+
+SAME_RESULT = ("threads", "device")  # keys of [train] that say where to compute, not what
+
+
+def train(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
+    """Trains the network unless the run folder has its weights, and returns section `train` of the metrics.
+
+    A run that was killed goes on where it was.
+    """
+    folder, config = experiment.folder, experiment.config
+    key = train_key(experiment)
+    with experiment.locked():
+        if force:
+            folder.checkpoint.unlink(missing_ok=True)
+        elif is_fresh(folder, "train", key, [folder.weights]):
+            experiment.say(f"train: up to date, {folder.weights}")
+            return folder.read_metrics().get("train", {})
+        from codesign.nn.train import train as train_network
+
+        splits = experiment.splits
+        experiment.say(
+            f"train: {config.model.name} on {len(splits.train)} frames of {splits.name}, {config.train.epochs} epochs"
+        )
+        metrics = train_network(
+            experiment.fresh_model(), splits, config.train, config.seed, folder, progress=experiment.progress
+        )
+        record(folder, "train", key)
+        vars(experiment).pop("model", None)
+        experiment.say(f"train: test accuracy {_percent(metrics['test'])}, {metrics['seconds']:.0f} s")
+        return metrics
+
+
+def need_weights(experiment: Experiment) -> None:
+    """Trains when there are no weights for this config. Weights that codesign did not train are taken as they are."""
+    folder = experiment.folder
+    given = folder.weights.exists() and not folder.checkpoint.exists() and "train" not in read_records(folder)
+    if given:
+        experiment.say(f"train: skipped, using the weights given in {folder.weights}")
+    elif not is_fresh(folder, "train", train_key(experiment), [folder.weights]):
+        train(experiment)
+
+
+def train_key(experiment: Experiment) -> str:
+    config = experiment.config
+    settings = {name: value for name, value in asdict(config.train).items() if name not in SAME_RESULT}
+    return key_of("train", **experiment.data_key, model=config.model, train=settings)
+
+
+def _percent(accuracies: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * share:.2f} %" for name, share in accuracies.items())

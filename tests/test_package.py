@@ -1,0 +1,104 @@
+"""What users do with a clean tree: install it, run it elsewhere, follow the example, train the paper's network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import copy_run
+
+ROOT = Path(__file__).parents[1]
+DATA = os.environ.get("CODESIGN_DATA", "")
+NEEDS_MNIST = pytest.mark.skipif(
+    not (DATA and (Path(DATA) / "mnist").is_dir()), reason="needs CODESIGN_DATA with mnist/"
+)
+NOT_SHIPPED = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "__pycache__", ".*_cache", ".hypothesis")
+
+
+def run(*command: object, cwd: Path, status: int = 0, **environment: str) -> str:
+    """Standard output of a command that must end with `status`."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}
+    )
+    assert done.returncode == status, done.stderr[-4000:]
+    return done.stdout
+
+
+def codesign(*arguments: object, cwd: Path = ROOT, status: int = 0) -> dict:
+    """The JSON answer of a command line in a process of its own."""
+    out = run(sys.executable, "-m", "codesign", *arguments, "--json", cwd=cwd, status=status, PYTHONPATH=str(ROOT))
+    return json.loads(out)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_emits_and_simulates_in_another_folder(tmp_path):
+    """`pip install .` of a clean tree: templates and devices are in the wheel, the checkout is out of reach."""
+    tree, site, elsewhere = tmp_path / "tree", tmp_path / "site", tmp_path / "elsewhere"
+    shutil.copytree(ROOT, tree, ignore=NOT_SHIPPED)
+    elsewhere.mkdir()
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, ".", cwd=tree)
+    shutil.rmtree(tree)
+    assert (site / "codesign" / "hls_templates" / "lib" / "cs_types.h").exists()
+    assert list((site / "codesign" / "devices").glob("*.toml"))
+
+    stored = copy_run(tmp_path)
+    shutil.rmtree(stored / "hls")
+    where = {"cwd": elsewhere, "PYTHONPATH": str(site)}
+    assert run(sys.executable, "-c", "import codesign; print(codesign.__file__)", **where).startswith(str(site))
+    assert json.loads(run(sys.executable, "-m", "codesign", "hls", stored, "--json", **where))["top"] == "tiny_exit1"
+    assert (stored / "hls" / "src" / "tiny_exit1.cpp").exists()
+    assert json.loads(run(sys.executable, "-m", "codesign", "csim", stored, "--json", **where))["mismatched_codes"] == 0
+    assert run(site / "bin" / "codesign", "--version", **where).startswith("codesign ")
+
+
+@pytest.mark.slow
+def test_the_example_of_an_own_model_runs(tmp_path):
+    example = ROOT / "examples" / "own_model.py"
+    assert len(example.read_text().splitlines()) < 40
+    out = run(sys.executable, example, tmp_path, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert "frames=280, mismatched_frames=0, mismatched_codes=0" in out
+
+
+@pytest.fixture(scope="session")
+def mnist_run(tmp_path_factory) -> Path:
+    """The paper's experiment, trained once for all slow tests, or the one that CODESIGN_MNIST_RUN names."""
+    given = os.environ.get("CODESIGN_MNIST_RUN")
+    folder = Path(given) if given else tmp_path_factory.mktemp("runs") / "lenet5_mnist"
+    codesign("train", ROOT / "configs" / "lenet5_mnist.toml", "--run", folder)
+    return folder
+
+
+@pytest.mark.slow
+@NEEDS_MNIST
+def test_lenet5_on_mnist_is_as_good_as_promised(mnist_run):
+    answer = codesign("evaluate", mnist_run)
+    exact, real, cascade = answer["quantized"], answer["float"], answer["cascade"]
+
+    assert answer["frames"] == 10_000
+    assert exact["final"] >= 0.990 and exact["exit1"] >= 0.985
+    assert all(real[name] - exact[name] <= 0.001 for name in real)
+    assert cascade["chosen"] == "calibration split"
+    assert cascade["exit_rate"] >= 0.94
+    assert cascade["accuracy"] >= exact["final"] - 0.0005
+    assert answer["flip_rate"] < 0.02
+
+
+@pytest.mark.slow
+@NEEDS_MNIST
+@pytest.mark.parametrize("types", ["native", "vendor"])
+def test_every_code_of_every_mnist_test_frame_is_right(mnist_run, types):
+    answer = codesign("csim", mnist_run, "--types", types)
+
+    assert (answer["frames"], answer["mismatched_frames"], answer["mismatched_codes"]) == (10_000, 0, 0)
+    assert answer["types"] == types and answer["first_difference"] is None
+
+
+@pytest.mark.slow
+@NEEDS_MNIST
+def test_the_planned_fifos_are_deep_enough_for_mnist(mnist_run):
+    assert codesign("csim", mnist_run, "--threads", "--frames", 200)["mismatched_codes"] == 0
