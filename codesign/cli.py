@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codesign import __version__, console
-from codesign.errors import CodesignError, VerificationError
+from codesign.errors import CodesignError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+EXTRAS = {"torch": "train", "safetensors": "train"}  # packages that only some commands need
 
 # A command's JSON value, and whether what was asked is true.
 Answer = tuple[dict[str, Any], bool]
@@ -29,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return DIFFERENT
+    except (OSError, ModuleNotFoundError) as error:
+        return _fail(_as_user_error(error), as_json=arguments.json)
     if arguments.json:
         print(json.dumps(answer), flush=True)
     return OK if true else DIFFERENT
@@ -40,6 +44,19 @@ def _fail(error: CodesignError, *, as_json: bool) -> int:
         kind = type(error).__name__
         print(json.dumps({"error": {"kind": kind, "what": error.what, "where": error.where, "hint": error.hint}}))
     return DIFFERENT if isinstance(error, VerificationError) else USAGE
+
+
+def _as_user_error(error: OSError | ModuleNotFoundError) -> CodesignError:
+    """What the machine lacks, in our words: an extra that is not installed, a folder that cannot be written."""
+    if isinstance(error, OSError):
+        place = str(error.filename or "")
+        return CodesignError(
+            error.strerror or str(error), where=place, hint="check the path, its permissions and the free space"
+        )
+    name = (error.name or "").partition(".")[0]
+    if name not in EXTRAS:
+        raise error
+    return ToolError(f"the package {name} is not installed", hint=f"pip install 'codesign[{EXTRAS[name]}]'")
 
 
 def _parser() -> argparse.ArgumentParser:

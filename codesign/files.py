@@ -37,9 +37,13 @@ def read_json(path: Path, *, hint: str = "") -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CodesignError("no such file" if isinstance(error, FileNotFoundError) else str(error), where=str(path), hint=hint) from error
+        raise CodesignError(
+            "no such file" if isinstance(error, FileNotFoundError) else str(error), where=str(path), hint=hint
+        ) from error
     except ValueError as error:
-        raise CodesignError(f"not valid JSON: {error}", where=str(path), hint=hint or "delete it and run the step again") from error
+        raise CodesignError(
+            f"not valid JSON: {error}", where=str(path), hint=hint or "delete it and run the step again"
+        ) from error
 
 
 def write_tree(files: Mapping[str, str | bytes], folder: Path) -> None:

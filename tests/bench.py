@@ -71,7 +71,9 @@ def codes_of(rng: np.random.Generator, frames: int, graph: Graph) -> dict[str, C
     return values
 
 
-def run_cases(cases: Sequence[Case], folder: Path, *, types: str = "native", standard: str = "gnu++98", compiler: str = "g++") -> list[str]:
+def run_cases(
+    cases: Sequence[Case], folder: Path, *, types: str = "native", standard: str = "gnu++98", compiler: str = "g++"
+) -> list[str]:
     """What differs, one line per case; empty when every code of every case is right."""
     folder.mkdir(parents=True, exist_ok=True)
     source, data, wants = _program(cases)
@@ -95,7 +97,9 @@ def run_cases(cases: Sequence[Case], folder: Path, *, types: str = "native", sta
         at += want.size
         if not np.array_equal(part, want):
             index = tuple(int(i) for i in np.argwhere(part != want)[0])
-            lines.append(f"{name}: {int((part != want).sum())} of {want.size} codes differ, first at {index}: want {want[index]}, got {part[index]}")
+            lines.append(
+                f"{name}: {int((part != want).sum())} of {want.size} codes differ, first at {index}: want {want[index]}, got {part[index]}"
+            )
     return lines
 
 
@@ -105,9 +109,14 @@ def _program(cases: Sequence[Case]) -> tuple[str, list[Codes], list[tuple[str, C
         space, flow = f"case{number}", case.dataflow
         units.append(emit_core(flow, namespace=space))
         frames = len(case.streams[0])
-        lines = [f'hls::stream<{beat(c)}::type> {c.name}("{c.name}");' for c in map(flow.channel, (*flow.inputs, *flow.outputs))]
+        lines = [
+            f'hls::stream<{beat(c)}::type> {c.name}("{c.name}");'
+            for c in map(flow.channel, (*flow.inputs, *flow.outputs))
+        ]
         lines += [f"push<{beat(c)} >({c.name}, from, {frames * c.beats});" for c in map(flow.channel, flow.inputs)]
-        lines.append(f"{space}::core({', '.join((*flow.inputs, *flow.outputs, *map(str, case.registers), str(frames)))});")
+        lines.append(
+            f"{space}::core({', '.join((*flow.inputs, *flow.outputs, *map(str, case.registers), str(frames)))});"
+        )
         lines += [f"pop<{beat(c)} >({c.name}, to, {frames * c.beats});" for c in map(flow.channel, flow.outputs)]
         calls.append("    {\n" + "\n".join("        " + line for line in lines) + "\n    }")
         data += [codes.reshape(-1) for codes in case.streams]

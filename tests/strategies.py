@@ -106,7 +106,7 @@ class _Network:
         return name
 
     def weights(self, outputs: int, inputs: int) -> Constant:
-        dtype = IntType(self.choose(2, 8))
+        dtype = IntType(self.choose(2, 16))
         return Constant.of(self.rng.integers(dtype.min, dtype.max, (outputs, inputs), endpoint=True), dtype)
 
     def outputs(self, inputs: int) -> int:
@@ -123,8 +123,9 @@ def _requantize(net: _Network, value: str, scale: float | None = None) -> str:
     acc, choose = net.types[value], net.choose
     out = _activation_type(choose)
     size = acc.channels if choose(0, 1) else 1
-    multiplier_bits = choose(0, 11)
+    multiplier_bits = choose(0, 16)
     multiplier = net.rng.integers((1 << multiplier_bits) + 1 >> 1, 1 << multiplier_bits, size, endpoint=True)
+    multiplier *= net.rng.choice([1, 1, 1, -1], size)  # a folded batch norm may turn a channel over
     reach = 1 << max(0, acc.dtype.bits + multiplier_bits - 7)
     bias = net.rng.integers(-reach, reach, size, endpoint=True)
     shift = min(48, max(0, acc.dtype.bits + multiplier_bits - out.bits - choose(1, 5)))
@@ -179,7 +180,7 @@ def _residual(net: _Network, value: str) -> str:
     top, left = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
     windows = net.add(SlidingWindow(kernel, (1, 1), (top, left, kernel[0] - 1 - top, kernel[1] - 1 - left)), value)
     acc = net.add(MatrixVector(net.weights(kind.channels, net.types[windows].channels)), windows)
-    factors = (1 << choose(0, 3), 1 << choose(0, 3))
+    factors = (1 << choose(0, 12), 1 << choose(0, 12))
     branch = _requantize(net, acc, (kind.scale or 1.0) / factors[0] * factors[1])
     return _requantize(net, net.add(Add(factors), value, branch))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from runs import copy_run
+
+from codesign.config import load_config
+from codesign.flow import csim, evaluate, open_experiment
 
 ROOT = Path(__file__).parents[1]
 DATA = os.environ.get("CODESIGN_DATA", "")
@@ -102,3 +106,22 @@ def test_every_code_of_every_mnist_test_frame_is_right(mnist_run, types):
 @NEEDS_MNIST
 def test_the_planned_fifos_are_deep_enough_for_mnist(mnist_run):
     assert codesign("csim", mnist_run, "--threads", "--frames", 200)["mismatched_codes"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA and (Path(DATA) / "cifar10").is_dir()), reason="needs CODESIGN_DATA with cifar10/")
+@pytest.mark.parametrize("name", ["vgg_cifar10", "resnet_cifar10", "mobile_cifar10"])
+def test_cifar10_networks_with_three_exits_go_the_same_way(tmp_path, name):
+    """The shipped configs with a short training: codes are compared, accuracy is not."""
+    config = load_config(ROOT / "configs" / f"{name}.toml")
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, limit=1000, validation=200, calibration=500),
+        train=dataclasses.replace(config.train, epochs=1),
+        quantize=dataclasses.replace(config.quantize, epochs=0),
+    )
+    experiment = open_experiment(config, tmp_path / "run")
+    assert len(evaluate(experiment)["quantized"]) == 3
+
+    report = csim(experiment, frames=300)
+    assert (report.frames, report.mismatched_frames, report.mismatched_codes) == (300, 0, 0)

@@ -13,7 +13,19 @@ from codesign.plan.dataflow import Channel, Dataflow, Process
 from codesign.plan.ports import PortWord, feature_word, image_word
 
 MAX_FRAMES = 65535  # frame numbers in the result word have 16 bits
-LIBRARY = ("cs_types.h", "cs_axis.h", "cs_units.h", "cs_sliding_window.h", "cs_matrix_vector.h", "cs_channel_dot.h", "cs_pool.h", "cs_requantize.h", "cs_stream_units.h", "cs_ports.h", "cs_exit.h")
+LIBRARY = (
+    "cs_types.h",
+    "cs_axis.h",
+    "cs_units.h",
+    "cs_sliding_window.h",
+    "cs_matrix_vector.h",
+    "cs_channel_dot.h",
+    "cs_pool.h",
+    "cs_requantize.h",
+    "cs_stream_units.h",
+    "cs_ports.h",
+    "cs_exit.h",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +137,6 @@ def _check_counters(dataflow: Dataflow) -> None:
                 where=channel.name,
                 hint="use more lanes, or a smaller image",
             )
-
 
 
 def channel_of(dataflow: Dataflow, node: str) -> Channel | None:

@@ -51,6 +51,7 @@ def environment() -> jinja2.Environment:
         autoescape=False,
     )
     env.filters.update({"ctype": ctype, "beat": beat, "braces": braces, "storage": fifo_storage})
+    env.globals["memory_storage"] = storage
     return env
 
 

@@ -28,7 +28,10 @@ class Add(Op):
         if a.scale is not None and b.scale is not None:
             scale, other = a.scale / self.factors[0], b.scale / self.factors[1]
             if not math.isclose(scale, other, rel_tol=1e-9):
-                raise GraphError(f"factors {self.factors} do not align scales {a.scale} and {b.scale}", hint="choose factors with scale_a / factor_a == scale_b / factor_b")
+                raise GraphError(
+                    f"factors {self.factors} do not align scales {a.scale} and {b.scale}",
+                    hint="choose factors with scale_a / factor_a == scale_b / factor_b",
+                )
         low = a.dtype.min * self.factors[0] + b.dtype.min * self.factors[1]
         high = a.dtype.max * self.factors[0] + b.dtype.max * self.factors[1]
         return TensorType(a.shape, IntType.holding(low, high), scale)
@@ -49,12 +52,18 @@ class Add(Op):
         return Work(adds=((folding.lanes, self.infer(*x).dtype.bits),))
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
-        return {"beats": x[0].size // folding.lanes, "factors": self.factors}
+        return {
+            "beats": x[0].size // folding.lanes,
+            "factors": self.factors,
+            "factor_type": IntType.holding(0, max(self.factors)),
+        }
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         u8, s8, s4 = IntType(8, signed=False), IntType(8), IntType(4)
+        u16, s16 = IntType(16, signed=False), IntType(16)
         return (
             Example(cls((1, 4)), (TensorType((2, 3, 4), u8, 0.25), TensorType((2, 3, 4), s8, 1.0))),
             Example(cls(), (TensorType((1, 2, 3), s4, 1.0), TensorType((1, 2, 3), s4, 1.0))),
+            Example(cls((1 << 20, 1)), (TensorType((1, 3, 2), u16, 2.0**20), TensorType((1, 3, 2), s16, 1.0))),
         )

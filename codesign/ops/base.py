@@ -121,7 +121,11 @@ class Op(ABC):
         pes = sorted({f.pe for f in legal if f.lanes == folding.lanes})
         simds = sorted({f.simd for f in legal if f.lanes == folding.lanes})
         hint = f"use PE in {pes}, SIMD in {simds}" if pes else f"use lanes in {sorted({f.lanes for f in legal})}"
-        raise FoldingError(f"PE={folding.pe}, SIMD={folding.simd}, lanes={folding.lanes} is not a legal folding of {self.name}", where=where, hint=hint)
+        raise FoldingError(
+            f"PE={folding.pe}, SIMD={folding.simd}, lanes={folding.lanes} is not a legal folding of {self.name}",
+            where=where,
+            hint=hint,
+        )
 
 
 def divisors(n: int) -> tuple[int, ...]:

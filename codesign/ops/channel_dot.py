@@ -26,7 +26,10 @@ class ChannelDot(Op):
         (windows,) = x
         channels, positions = self.weights.shape
         if windows.channels != channels * positions:
-            raise GraphError(f"weights {self.weights} do not fit {windows.channels} inputs", hint="weights are (channels, kernel positions)")
+            raise GraphError(
+                f"weights {self.weights} do not fit {windows.channels} inputs",
+                hint="weights are (channels, kernel positions)",
+            )
         w, dtype = self.weights.array, windows.dtype
         low = np.minimum(w * dtype.min, w * dtype.max).sum(axis=1).min()
         high = np.maximum(w * dtype.min, w * dtype.max).sum(axis=1).max()
@@ -40,7 +43,10 @@ class ChannelDot(Op):
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
         channels, positions = self.weights.shape
         legal = (
-            Folding(group * positions, pe, simd) for group in divisors(channels) for pe in divisors(group) for simd in divisors(positions)
+            Folding(group * positions, pe, simd)
+            for group in divisors(channels)
+            for pe in divisors(group)
+            for simd in divisors(positions)
         )
         return tuple(sorted(legal, key=lambda f: (f.pe * f.simd, f.pe, f.lanes)))
 
@@ -72,7 +78,9 @@ class ChannelDot(Op):
         (windows,) = x
         channels, positions = self.weights.shape
         chunks = positions // folding.simd
-        tiles = self.weights.array.reshape(channels // folding.pe, folding.pe, chunks, folding.simd).transpose(0, 2, 1, 3)
+        tiles = self.weights.array.reshape(channels // folding.pe, folding.pe, chunks, folding.simd).transpose(
+            0, 2, 1, 3
+        )
         return {
             "pixels": windows.pixels,
             "groups": windows.channels // folding.lanes,
@@ -90,5 +98,9 @@ class ChannelDot(Op):
         return (
             Example(cls(Constant.of(rng.integers(-128, 128, (4, 9)), IntType(8))), (TensorType((3, 2, 36), u8, 1.0),)),
             Example(cls(Constant.of(rng.integers(-4, 4, (3, 4)), IntType(3))), (TensorType((1, 2, 12), s5, 1.0),)),
+            Example(
+                cls(Constant.of(rng.integers(-(2**15), 2**15, (2, 4)), IntType(16))),
+                (TensorType((1, 2, 8), IntType(20), 1.0),),
+            ),
             Example(cls(Constant.of(rng.integers(-2, 2, (2, 1)), IntType(2))), (TensorType((2, 2, 2), s5, 1.0),)),
         )

@@ -32,7 +32,9 @@ class MatrixVector(Op):
     def infer(self, *x: TensorType) -> TensorType:
         (vector,) = x
         if len(self.weights.shape) != 2 or self.weights.shape[1] != vector.channels:
-            raise GraphError(f"weights {self.weights} do not fit {vector.channels} inputs", hint="weights are (outputs, inputs)")
+            raise GraphError(
+                f"weights {self.weights} do not fit {vector.channels} inputs", hint="weights are (outputs, inputs)"
+            )
         low, high = self._range(vector.dtype)
         return TensorType((*vector.shape[:2], self.weights.shape[0]), IntType.holding(low, high))
 
@@ -49,7 +51,12 @@ class MatrixVector(Op):
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
         inputs, outputs = x[0].channels, self.weights.shape[0]
-        legal = (Folding(lanes, pe, simd) for lanes in divisors(inputs) for simd in divisors(lanes) for pe in divisors(outputs))
+        legal = (
+            Folding(lanes, pe, simd)
+            for lanes in divisors(inputs)
+            for simd in divisors(lanes)
+            for pe in divisors(outputs)
+        )
         return tuple(sorted(legal, key=lambda f: (f.pe * f.simd, f.pe, f.lanes)))
 
     def y_lanes(self, folding: Folding) -> int:
@@ -117,4 +124,10 @@ class MatrixVector(Op):
             return Example(cls(Constant.of(w_OI, kind)), (TensorType(shape, dtype, 1.0),))
 
         zero = Example(cls(Constant.of(np.zeros((2, 3)), IntType(2))), (TensorType((2, 1, 3), u8, 1.0),))
-        return case((2, 3, 6), u8, 4, 8), case((1, 1, 12), s4, 3, 2), case((1, 2, 4), s16, 2, 16), zero
+        return (
+            case((2, 3, 6), u8, 4, 8),
+            case((1, 1, 12), s4, 3, 2),
+            case((1, 2, 4), s16, 2, 16),
+            case((1, 2, 4), IntType(20), 2, 16),
+            zero,
+        )

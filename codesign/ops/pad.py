@@ -51,7 +51,12 @@ class Pad(Op):
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (image,) = x
-        return {"rows": image.shape[0], "columns": image.shape[1], "groups": image.channels // folding.lanes, "pads": self.pads}
+        return {
+            "rows": image.shape[0],
+            "columns": image.shape[1],
+            "groups": image.channels // folding.lanes,
+            "pads": self.pads,
+        }
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

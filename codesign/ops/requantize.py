@@ -51,7 +51,10 @@ class Requantize(Op):
         (acc,) = x
         for field, constant in (("multiplier", self.multiplier), ("bias", self.bias)):
             if constant.shape not in ((1,), (acc.channels,)):
-                raise GraphError(f"{field} {constant} does not fit {acc.channels} channels", hint="one value per channel, or one for all")
+                raise GraphError(
+                    f"{field} {constant} does not fit {acc.channels} channels",
+                    hint="one value per channel, or one for all",
+                )
         self.wide(acc)  # raises when the product cannot be held
         return TensorType(acc.shape, self.out, self.scale)
 
@@ -61,14 +64,18 @@ class Requantize(Op):
         return np.clip(rounded, *self.clamp)
 
     def wide(self, acc: TensorType) -> IntType:
-        """The type that holds x * multiplier and x * multiplier + bias + half exactly."""
-        products = [int(m) * edge for m in (self.multiplier.array.min(), self.multiplier.array.max()) for edge in (acc.dtype.min, acc.dtype.max)]
+        """The type that holds x * multiplier and x * multiplier + bias + half exactly, and has a bit left after the shift."""
+        products = [
+            int(m) * edge
+            for m in (self.multiplier.array.min(), self.multiplier.array.max())
+            for edge in (acc.dtype.min, acc.dtype.max)
+        ]
         offsets = (int(self.bias.array.min()) + self.half, int(self.bias.array.max()) + self.half)
         low = min(0, min(products), min(products) + min(offsets), min(offsets))
         high = max(0, max(products), max(products) + max(offsets), max(offsets))
         if max(-low, high) >= 1 << 62:
             raise GraphError(f"requantizing {acc.dtype} needs more than 63 bits", hint="use fewer multiplier bits")
-        return IntType(IntType.holding(low, high).bits + (low >= 0))
+        return IntType(max(IntType.holding(low, high).bits + (low >= 0), self.shift + 1))
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
         return lane_foldings(x[0].channels)
@@ -122,5 +129,10 @@ class Requantize(Op):
             Example(per_channel, (TensorType((3, 2, 4), IntType(12)),)),
             Example(power, (TensorType((2, 2, 3), IntType(10)),)),
             Example(cls(Constant.of([1]), Constant.of([0]), 0, u8, 1.0, 0, 96), (TensorType((2, 3, 2), s16, 1.0),)),
-            Example(cls(Constant.of([70000]), Constant.of([-(2**33)]), 20, s16, 1.0), (TensorType((1, 4, 2), IntType(30)),)),
+            Example(
+                cls(Constant.of([1]), Constant.of([5 - (1 << 39)]), 40, u8, 1.0), (TensorType((1, 2, 3), IntType(12)),)
+            ),
+            Example(
+                cls(Constant.of([70000]), Constant.of([-(2**33)]), 20, s16, 1.0), (TensorType((1, 4, 2), IntType(30)),)
+            ),
         )

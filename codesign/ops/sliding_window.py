@@ -40,7 +40,10 @@ class SlidingWindow(Op):
         if top + bottom > self.kernel[0] - 1 or left + right > self.kernel[1] - 1:
             raise GraphError(f"pads {self.pads} exceed kernel {self.kernel} - 1", hint="put the padding into a pad op")
         if rows < 1 or columns < 1:
-            raise GraphError(f"kernel {self.kernel} is larger than the {image.shape[0]}x{image.shape[1]} image", hint="use a smaller kernel or more padding")
+            raise GraphError(
+                f"kernel {self.kernel} is larger than the {image.shape[0]}x{image.shape[1]} image",
+                hint="use a smaller kernel or more padding",
+            )
         return TensorType((rows, columns, image.channels * self._positions), image.dtype, image.scale)
 
     def golden(self, *x: Codes) -> Codes:
@@ -92,6 +95,8 @@ class SlidingWindow(Op):
             "rows": image.shape[0],
             "columns": image.shape[1],
             "groups": image.channels // folding.lanes,
+            "lines": max(1, self.kernel[0] - 1),
+            "line_beats": image.shape[1] * (image.channels // folding.lanes),
             "kernel": self.kernel,
             "stride": self.stride,
             "pads": self.pads,

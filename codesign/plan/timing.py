@@ -23,6 +23,7 @@ from codesign.ops.base import Folding, Op, Schedule
 from codesign.plan.dataflow import Channel, Dataflow, Process
 
 Steps = npt.NDArray[np.int64]
+Depths = int | Mapping[str, int] | None  # of pipelines: of all, by process, or estimated for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,15 @@ def _drained(process: Process, interval: int) -> Process:
     return replace(process, drain=idle if alone == work and work + idle <= interval else 0)
 
 
-def depth_of(process: Process, depth: int | None = None) -> int:
-    """The pipeline depth of a process: `depth` where it is given for all, its own estimate otherwise."""
-    return pipeline_depth(process.op, process.folding, process.types) if depth is None else depth
+def depth_of(process: Process, pipeline: Depths = None) -> int:
+    """The pipeline depth of a process: what `pipeline` says of it or of all, its own estimate otherwise."""
+    if isinstance(pipeline, Mapping):
+        return pipeline[process.name]
+    return pipeline_depth(process.op, process.folding, process.types) if pipeline is None else pipeline
 
 
 def simulate(
-    dataflow: Dataflow, frames: int = 4, *, pipeline: int | None = None, stalling: bool = False, pace: int = 0
+    dataflow: Dataflow, frames: int = 4, *, pipeline: Depths = None, stalling: bool = False, pace: int = 0
 ) -> Timing:
     """The timing of a batch with FIFOs that are never full.
 
@@ -112,7 +115,7 @@ def simulate(
 class _Simulation:
     """Visits the processes in order; everything about the beats of a channel is one array."""
 
-    def __init__(self, dataflow: Dataflow, frames: int, pipeline: int | None, stalling: bool, pace: int) -> None:
+    def __init__(self, dataflow: Dataflow, frames: int, pipeline: Depths, stalling: bool, pace: int) -> None:
         self.dataflow, self.frames, self.pipeline, self.stalling, self.pace = dataflow, frames, pipeline, stalling, pace
         self.visible: dict[str, Steps] = {}  # channel -> cycle from which each beat can be read
         self.occupancy: dict[str, int] = {}
@@ -153,7 +156,7 @@ class _Simulation:
         return int(marks[len(marks) // self.frames - 1])
 
 
-def steady(dataflow: Dataflow, pace: int, *, pipeline: int | None = None, stalling: bool = False) -> dict[str, int]:
+def steady(dataflow: Dataflow, pace: int, *, pipeline: Depths = None, stalling: bool = False) -> dict[str, int]:
     """The most beats waiting in each channel when frames have come every `pace` cycles, evenly, for ever.
 
     Everything then repeats each `pace` cycles, so one frame tells all: a step waits for reads of its own frame or

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codesign.plan.dataflow import Channel, Dataflow, Process
-from codesign.plan.timing import depth_of, schedule
+from codesign.plan.timing import Depths, depth_of, schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def run(
     frames: int,
     *,
     seed: int = 0,
-    pipeline: int | None = None,
+    pipeline: Depths = None,
     depths: Mapping[str, int] | None = None,
     pace: int = 0,
 ) -> Run:
@@ -149,7 +149,7 @@ def _source(port: Channel, fifo: _Fifo, frames: int, pace: int) -> _Actor:
     return _Actor(f"-> {port.name}", [], writes, [], [fifo], (), (port.name,), writes[-1] + 1, 0, now=-2)
 
 
-def _actor(process: Process, fifos: Mapping[str, _Fifo], frames: int, pipeline: int | None) -> _Actor:
+def _actor(process: Process, fifos: Mapping[str, _Fifo], frames: int, pipeline: Depths) -> _Actor:
     plan, delay = schedule(process, frames), depth_of(process, pipeline)
     return _Actor(
         process.name,
@@ -171,7 +171,7 @@ def _ends(dataflow: Dataflow, fifos: Mapping[str, _Fifo], actors: list[_Actor], 
     return tuple(marks[(f + 1) * beats - 1] for f in range(frames))
 
 
-def least_depth(dataflow: Dataflow, channel: str, frames: int, *, pipeline: int | None = None) -> int:
+def least_depth(dataflow: Dataflow, channel: str, frames: int, *, pipeline: Depths = None) -> int:
     """The least depth of one channel, the others as they are, at which a batch gets through."""
     low, high = 1, dataflow.channel(channel).depth
     while low < high:

@@ -88,8 +88,9 @@ class Curve:
 
     def thinned(self, points: int = 41) -> list[Point]:
         """About so many points from none to all exits, denser towards all, where accuracy changes."""
-        rates_K = 1 - np.linspace(1, 0, points) ** 2
-        return [self.point(int(k)) for k in np.unique(np.searchsorted(self.exited_K, rates_K * self.exited_K[-1]))]
+        most = int(self.exited_K[-1])
+        rates = (1 - (1 - i / (points - 1)) ** 2 for i in range(points))
+        return [self.point(k) for k in sorted({int(np.searchsorted(self.exited_K, rate * most)) for rate in rates})]
 
 
 def sweep(

@@ -94,7 +94,14 @@ def compile_csim(
     Raises ToolError with the compiler's first error when it does not compile.
     """
     flags, headers = _flags(types, threads, standard or ("c++11" if threads else "gnu++98"), optimize)
-    command = [compiler(cxx), *flags, f"-I{hls / 'src'}", f"-I{compat_folder()}", str(hls / "csim" / "csim.cpp"), str(hls / "src" / f"{top}.cpp")]
+    command = [
+        compiler(cxx),
+        *flags,
+        f"-I{hls / 'src'}",
+        f"-I{compat_folder()}",
+        str(hls / "csim" / "csim.cpp"),
+        str(hls / "src" / f"{top}.cpp"),
+    ]
     sources = sorted((hls / "src").iterdir()) + sorted(compat_folder().iterdir()) + [hls / "csim" / "csim.cpp"]
     key = hashlib.sha256("\0".join(command).encode() + b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
     program, record = hls / "build" / key / "csim", hls / "build" / key / "build.json"
@@ -105,7 +112,11 @@ def compile_csim(
     partial = program.with_suffix(".partial")
     done = run([*command, "-o", partial])
     if done.status:
-        raise ToolError(f"does not compile: {_first_error(done.stderr)}", where=f"{top}.cpp", hint="if a template was edited, undo that; else report this as a bug")
+        raise ToolError(
+            f"does not compile: {_first_error(done.stderr)}",
+            where=f"{top}.cpp",
+            hint="if a template was edited, undo that; else report this as a bug",
+        )
     partial.rename(program)
     write_json(record, {"command": command, "compile_cpu_s": done.cpu_s, "warnings": done.stderr})
     return Build(program, types, headers, done.cpu_s, done.stderr, "-DCS_TRACE" in flags)
@@ -132,17 +143,26 @@ def simulate(
         channels = [dataflow.channel(name) for name in trace]
         wanted = [f"{c.name}:{c.beats * c.lanes}" for c in channels]
         frames = len(image_NHWC)
-        done = run([build.program, frames_file, prefix, str(frames), str(min(batch, frames)), str(threshold), *wanted], timeout_s=timeout_s)
+        done = run(
+            [build.program, frames_file, prefix, str(frames), str(min(batch, frames)), str(threshold), *wanted],
+            timeout_s=timeout_s,
+        )
         if done.status:
             reason = done.stderr.strip() or f"ended with status {done.status}"
-            raise VerificationError(reason.removeprefix("error: "), where="C simulation", hint="the frames' codes were not compared")
+            raise VerificationError(
+                reason.removeprefix("error: "), where="C simulation", hint="the frames' codes were not compared"
+            )
         decisions = np.fromfile(f"{prefix}.results", dtype="<u8").astype(np.int64) & ((1 << 48) - 1)
         features = unpack_features(Path(f"{prefix}.features").read_bytes(), feature_word(dataflow))
-        traces = {c.name: np.fromfile(f"{prefix}.{i}.trace", dtype="<i8").reshape(frames, -1) for i, c in enumerate(channels)}
+        traces = {
+            c.name: np.fromfile(f"{prefix}.{i}.trace", dtype="<i8").reshape(frames, -1) for i, c in enumerate(channels)
+        }
         return Outputs(decisions, features, traces, json.loads(done.stdout)["cpu_s"])
 
 
-def check(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, *, batch: int = BATCH) -> CsimReport:
+def check(
+    head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, *, batch: int = BATCH
+) -> CsimReport:
     """Holds logits, decision, entropy code and feature map of every frame against the golden model.
 
     A build without traces gives the decision, the entropy code and the maps of frames that go on, and those are compared.
@@ -153,7 +173,12 @@ def check(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, thre
     want = golden.run(head, inputs, keep=(logits[0], feature[0], "decision"))
     traced = (logits, feature) if build.traces else ()
     out = simulate(build, dataflow, image_NHWC, threshold, trace=[channel for _, channel in traced], batch=batch)
-    wants = {logits[0]: want[logits[0]], feature[0]: want[feature[0]], "decision": want["decision"], "m_axis_feature": _sent(want, feature[0])}
+    wants = {
+        logits[0]: want[logits[0]],
+        feature[0]: want[feature[0]],
+        "decision": want["decision"],
+        "m_axis_feature": _sent(want, feature[0]),
+    }
     gots = {
         **{name: out.traces[channel].reshape(want[name].shape) for name, channel in traced},
         "decision": out.decisions.reshape(-1, 1, 1, 1),
@@ -167,7 +192,16 @@ def check(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, thre
     if first is not None and build.traces:
         first = _locate(head, dataflow, build, image_NHWC[first.frame : first.frame + 1], threshold, first)
     rate = len(image_NHWC) / max(out.cpu_s, 1e-9)
-    return CsimReport(len(image_NHWC), int(wrong.sum()), result.mismatched_codes, build.types, build.compile_cpu_s, rate, build.headers, first)
+    return CsimReport(
+        len(image_NHWC),
+        int(wrong.sum()),
+        result.mismatched_codes,
+        build.types,
+        build.compile_cpu_s,
+        rate,
+        build.headers,
+        first,
+    )
 
 
 def pack_image(image_NHWC: Codes, word: PortWord) -> bytes:
@@ -235,7 +269,9 @@ def _received(features: Mapping[int, Codes], like: Codes) -> Codes:
     return maps
 
 
-def _locate(head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, seen: Difference) -> Difference:
+def _locate(
+    head: Graph, dataflow: Dataflow, build: Build, image_NHWC: Codes, threshold: int, seen: Difference
+) -> Difference:
     """The first difference in topological order, found by tracing every channel of that one frame."""
     channels = {n.name: c.name for n in head.nodes if (c := channel_of(dataflow, n.name)) is not None}
     channels.pop("decision", None)

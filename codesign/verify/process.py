@@ -30,7 +30,9 @@ def run(command: Sequence[str | Path], *, cwd: Path | None = None, timeout_s: fl
         try:
             child = subprocess.Popen(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         except OSError as error:
-            raise ToolError(f"cannot be started: {error.strerror}", where=words[0], hint="codesign doctor lists what is installed") from error
+            raise ToolError(
+                f"cannot be started: {error.strerror}", where=words[0], hint="codesign doctor lists what is installed"
+            ) from error
         late = threading.Event()
         timer = threading.Timer(timeout_s, lambda: (late.set(), child.kill()))
         timer.start()
@@ -43,6 +45,8 @@ def run(command: Sequence[str | Path], *, cwd: Path | None = None, timeout_s: fl
             timer.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
         if late.is_set():
-            raise ToolError(f"did not end within {timeout_s:g} s", where=words[0], hint="look for a process that waits for ever")
+            raise ToolError(
+                f"did not end within {timeout_s:g} s", where=words[0], hint="look for a process that waits for ever"
+            )
         texts = [(stream.seek(0), stream.read().decode(errors="replace"))[1] for stream in (out, err)]
         return Finished(child.returncode, texts[0], texts[1], usage.ru_utime + usage.ru_stime)

@@ -30,7 +30,11 @@ def vendor_headers() -> Headers:
     if override := os.environ.get("CODESIGN_AP_TYPES"):
         folder = Path(override)
         if not (folder / "ap_int.h").is_file():
-            raise ToolError("this folder has no ap_int.h", where=f"CODESIGN_AP_TYPES={override}", hint="name the folder that holds ap_int.h")
+            raise ToolError(
+                "this folder has no ap_int.h",
+                where=f"CODESIGN_AP_TYPES={override}",
+                hint="name the folder that holds ap_int.h",
+            )
         return Headers(folder, "CODESIGN_AP_TYPES")
     for tool in VENDOR_HLS:
         if found := shutil.which(tool):
@@ -42,7 +46,11 @@ def vendor_headers() -> Headers:
         folder = Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
         if (folder / "ap_int.h").is_file():
             return Headers(folder, "hls4ml (open ap_types)")
-    raise ToolError("no ap_int.h is installed", where="C simulation with vendor types", hint="pip install --no-deps hls4ml, or use --types native")
+    raise ToolError(
+        "no ap_int.h is installed",
+        where="C simulation with vendor types",
+        hint="pip install --no-deps hls4ml, or use --types native",
+    )
 
 
 def compiler(name: str = "") -> str:

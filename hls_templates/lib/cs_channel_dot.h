@@ -34,17 +34,20 @@ Frame:
                     Pe:
                         for (int pe = 0; pe < C::PE; ++pe) {
 #pragma HLS UNROLL
-                            typename C::y_t sum = chunk == 0 ? typename C::y_t(0) : sums[pe];
+                            typename C::y_t dot = 0;
                         Simd:
                             for (int simd = 0; simd < C::SIMD; ++simd) {
 #pragma HLS UNROLL
-                                const int lane = ((fold * C::PE + pe) * C::CHUNKS + chunk) * C::SIMD + simd;
-                                sum += X::get(held, lane) * weights[tile][pe][simd];
+                                dot += exact_product<typename C::y_t>(X::get(held, pe * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd]);
                             }
+                            const typename C::y_t sum = chunk == 0 ? dot : typename C::y_t(sums[pe] + dot);
                             sums[pe] = sum;
                             Y::set(out, pe, sum);
                         }
                         if (chunk == C::CHUNKS - 1) y.write(out);
+                        // On to the next SIMD positions of these channels, or past them to the next PE channels.
+                        if (C::CHUNKS * C::FOLDS > 1)
+                            X::shift(held, chunk == C::CHUNKS - 1 ? int(C::SIMD + (C::PE - 1) * C::CHUNKS * C::SIMD) : int(C::SIMD));
                     }
                 }
             }

@@ -40,16 +40,19 @@ Frame:
                     Pe:
                         for (int pe = 0; pe < C::PE; ++pe) {
 #pragma HLS UNROLL
-                            typename C::y_t sum = first ? typename C::y_t(0) : sums[fold][pe];
+                            typename C::y_t dot = 0;
                         Simd:
                             for (int simd = 0; simd < C::SIMD; ++simd) {
 #pragma HLS UNROLL
-                                sum += X::get(held, chunk * C::SIMD + simd) * weights[tile][pe][simd];
+                                dot += exact_product<typename C::y_t>(X::get(held, simd), weights[tile][pe][simd]);
                             }
+                            // One add closes the loop from step to step; the tree in front of it is pipelined.
+                            const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pe] + dot);
                             sums[fold][pe] = sum;
                             Y::set(out, pe, sum);
                         }
                         if (last) y.write(out);
+                        if (C::CHUNKS > 1 && fold == C::FOLDS - 1) X::shift(held, C::SIMD);
                     }
                 }
             }

@@ -6,17 +6,6 @@
 
 namespace cs {
 
-// The exact product: vendor types widen by themselves, native integers are widened first.
-template <class WIDE, class A, class B>
-inline WIDE exact_product(const A& a, const B& b) {
-#pragma HLS INLINE
-#ifdef CS_NATIVE
-    return static_cast<WIDE>(a) * static_cast<WIDE>(b);
-#else
-    return WIDE(a * b);
-#endif
-}
-
 template <class C>
 void requantize(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
                 const typename C::multiplier_t (&multiplier)[C::GROUPS][C::X::LANES],

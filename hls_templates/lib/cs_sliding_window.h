@@ -11,18 +11,15 @@
 namespace cs {
 
 template <class C>
-void sliding_window(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
+void sliding_window(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
+                    typename C::X::type (&lines)[C::LINES][C::LINE_BEATS], unsigned frames) {
 #pragma HLS INLINE
     typedef typename C::X X;
     typedef typename C::Y Y;
     // Static, so that the first taps are defined; what an earlier batch left here is masked like any row above the frame.
-    // One RAM per kernel row but the newest; column `at` is read and written in the same step and next touched a row later.
-    static typename X::type lines[C::KERNEL_ROWS > 1 ? C::KERNEL_ROWS - 1 : 1][C::COLUMNS * C::GROUPS];
-#pragma HLS ARRAY_PARTITION variable=lines complete dim=1
-#pragma HLS DEPENDENCE variable=lines inter false
     static typename X::type window[C::KERNEL_ROWS][(C::KERNEL_COLUMNS - 1) * C::GROUPS + 1];
 #pragma HLS ARRAY_PARTITION variable=window complete dim=0
-    const unsigned beats = frames * (C::ROWS * C::COLUMNS * C::GROUPS);
+    const unsigned beats = frames * C::BEATS;
     const unsigned steps = beats + C::FLUSH * C::GROUPS;
     int at = 0;
     int row = 0, column = 0, group = 0;  // of the anchor: the window's top left, the pads added
@@ -31,7 +28,7 @@ void sliding_window(hls::stream<typename C::X::type>& x, hls::stream<typename C:
 Step:
     for (unsigned step = 0; step < steps; ++step) {
 #pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=C::ROWS*C::COLUMNS max=C::ROWS*C::COLUMNS*C::GROUPS
+#pragma HLS LOOP_TRIPCOUNT min=C::BEATS max=C::BEATS
         typename X::type newest = window[C::KERNEL_ROWS - 1][(C::KERNEL_COLUMNS - 1) * C::GROUPS];
         if (step < beats) newest = x.read();
 
@@ -51,7 +48,7 @@ Step:
 #pragma HLS UNROLL
             lines[i][at] = window[i + 1][(C::KERNEL_COLUMNS - 1) * C::GROUPS];
         }
-        at = at == C::COLUMNS * C::GROUPS - 1 ? 0 : at + 1;
+        at = at == C::LINE_BEATS - 1 ? 0 : at + 1;
 
         if (step >= static_cast<unsigned>(C::LAG * C::GROUPS)) {
             if (row_phase == 0 && column_phase == 0 && row < C::OUT_ROWS * C::STRIDE_ROWS && column < C::OUT_COLUMNS * C::STRIDE_COLUMNS) {

@@ -52,9 +52,10 @@ Frame:
             Lane:
                 for (int lane = 0; lane < C::Y::LANES; ++lane) {
 #pragma HLS UNROLL
-                    C::Y::set(out, lane, C::X::get(held, part * C::Y::LANES + lane));
+                    C::Y::set(out, lane, C::X::get(held, lane));
                 }
                 y.write(out);
+                C::X::shift(held, C::Y::LANES);
             }
         }
     }
@@ -64,7 +65,7 @@ Frame:
 template <class C>
 void join_beats(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
 #pragma HLS INLINE
-    typename C::y_t held[C::Y::LANES];
+    static typename C::y_t held[C::Y::LANES];
 #pragma HLS ARRAY_PARTITION variable=held complete dim=0
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
@@ -76,10 +77,16 @@ Frame:
 #pragma HLS PIPELINE II=1
                 const typename C::X::type in = x.read();
                 typename C::Y::type out;
-            Slot:
+            // Parts come in at the top: the first has reached the bottom when the last is in.
+            Older:
+                for (int lane = 0; lane < C::Y::LANES - C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+                    held[lane] = held[lane + C::X::LANES];
+                }
+            Newest:
                 for (int lane = 0; lane < C::X::LANES; ++lane) {
 #pragma HLS UNROLL
-                    held[part * C::X::LANES + lane] = C::X::get(in, lane);
+                    held[C::Y::LANES - C::X::LANES + lane] = C::X::get(in, lane);
                 }
                 if (part == C::RATIO - 1) {
                 Lane:
@@ -109,8 +116,8 @@ Frame:
         Lane:
             for (int lane = 0; lane < C::Y::LANES; ++lane) {
 #pragma HLS UNROLL
-                const typename C::y_t term_a = C::A::get(in_a, lane) * C::FACTOR_A;
-                const typename C::y_t term_b = C::B::get(in_b, lane) * C::FACTOR_B;
+                const typename C::y_t term_a = exact_product<typename C::y_t>(C::A::get(in_a, lane), typename C::factor_t(C::FACTOR_A));
+                const typename C::y_t term_b = exact_product<typename C::y_t>(C::B::get(in_b, lane), typename C::factor_t(C::FACTOR_B));
                 C::Y::set(out, lane, typename C::y_t(term_a + term_b));
             }
             y.write(out);

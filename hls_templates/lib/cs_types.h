@@ -76,7 +76,8 @@ struct beat_value {
     T v[N];
 };
 
-// A beat of N codes of W bits: `type` travels in channels, get and set reach its lanes.
+// A beat of N codes of W bits: `type` travels in channels, get and set reach its lanes, shift drops the lowest ones, so that
+// a process that works on a part at a time always reads the same lanes.
 #ifdef CS_PACKED
 template <class T, int W, int N>
 struct beat {
@@ -90,6 +91,10 @@ struct beat {
 #pragma HLS INLINE
         b.range(W * lane + W - 1, W * lane) = ap_uint<W>(code);
     }
+    static void shift(type& b, int lanes) {
+#pragma HLS INLINE
+        b >>= W * lanes;
+    }
 };
 #else
 template <class T, int W, int N>
@@ -98,8 +103,23 @@ struct beat {
     enum { LANES = N };
     static T get(const type& b, int lane) { return b.v[lane]; }
     static void set(type& b, int lane, T code) { b.v[lane] = code; }
+    static void shift(type& b, int lanes) {
+    Shift:
+        for (int lane = 0; lane < N - lanes; ++lane) b.v[lane] = b.v[lane + lanes];
+    }
 };
 #endif
+
+// The exact product: vendor types widen by themselves, native integers are widened first.
+template <class WIDE, class A, class B>
+inline WIDE exact_product(const A& a, const B& b) {
+#pragma HLS INLINE
+#ifdef CS_NATIVE
+    return static_cast<WIDE>(a) * static_cast<WIDE>(b);
+#else
+    return WIDE(a * b);
+#endif
+}
 
 }  // namespace cs
 

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -19,6 +20,10 @@ from codesign.config import DataConfig
 from codesign.errors import DataError
 from codesign.nn.data import load_data
 from codesign.nn.data.idx import IMAGES_MAGIC, LABELS_MAGIC
+from codesign.nn.data.pickles import read_pickle
+
+DATA = os.environ.get("CODESIGN_DATA", "")
+SHARED = DATA if DATA and (Path(DATA) / "cifar10").is_dir() else ""
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +231,81 @@ def test_batches_that_are_wrong(tmp_path: Path, content: bytes, words: str):
     with pytest.raises(DataError, match=words):
         load_data(cifar(tmp_path), 1)
     assert not Path("/tmp/codesign-evil").exists()
+
+
+class Call:
+    """Pickles to `function(*arguments)`, and to a state that is set on what it returns."""
+
+    def __init__(self, function: object, *arguments: object, state: object = None):
+        self.made = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self):
+        return self.made
+
+
+BYTE, OBJECT = np.dtype("u1"), np.dtype("O")
+RECONSTRUCT = np.zeros(1).__reduce__()[0]
+ATTACKS = {
+    "an array of objects at an address": Call(np.ndarray, (1,), OBJECT, b"A" * 8),
+    "a shape that is such an array": Call(np.ndarray, Call(np.ndarray, (1,), OBJECT, b"A" * 8), BYTE),
+    "an array of objects": np.array([None, "x"], dtype=object),
+    "a type of objects": OBJECT,
+    "a type with fields": np.zeros(2, [("a", "u1"), ("b", "O")]),
+    "a type with a state": Call(np.dtype, "u1", False, True, state=(3, "|", (OBJECT, (2,)), None, None, 8, 8, 63)),
+    "text as numbers": np.array(["abc"]),
+    "an array by call": Call(np.ndarray, (2, 3072), BYTE),
+    "an array that is a type": Call(RECONSTRUCT, np.dtype, (0,), b"b"),
+    "too few bytes": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (2, 3072), BYTE, False, b"123")),
+    "a negative size": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (-1, -3), BYTE, False, b"123")),
+    "a state for a function": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state={"array": 1}),
+}
+
+
+READ_ALL = """
+import sys
+from pathlib import Path
+from codesign.errors import DataError
+from codesign.nn.data.pickles import read_pickle
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        print(path.name, type(read_pickle(path.read_bytes(), "batch")[b"data"]), flush=True)
+    except DataError:
+        print(path.name, "refused", flush=True)
+"""
+
+
+def test_no_pickle_reaches_numpy(tmp_path: Path):
+    """In a process of its own: what used to go wrong here was a crash."""
+    for name, value in ATTACKS.items():
+        (tmp_path / name).write_bytes(bare({b"data": value, b"labels": [0, 1]}))
+    command = [sys.executable, "-c", READ_ALL, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.splitlines() == [f"{name} refused" for name in sorted(ATTACKS)], done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["numpy._core.multiarray\n_reconstruct", "numpy\ndtype", "_codecs\nencode"])
+@pytest.mark.parametrize("state", [{"x": 1}, (None, {"__defaults__": ("latin1",)})])
+def test_no_pickle_writes_to_what_it_names(name: str, state: object):
+    with pytest.raises(DataError, match="not a pickle of plain data"):
+        read_pickle(b"c" + name.encode() + b"\n" + bare(state)[2:-1] + b"b.", "x")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.arange(12, dtype=">i4").reshape(3, 4), np.asfortranarray(np.eye(3, 4)), np.array(True), np.ones((1, 3), "f2")],
+    ids=lambda array: str(array.dtype),
+)
+def test_plain_arrays_arrive_as_they_were(array: np.ndarray):
+    got = read_pickle(bare({b"data": array}), "x")[b"data"]
+    assert (got.dtype, got.shape) == (array.dtype, array.shape) and np.array_equal(got, array)
+
+
+@pytest.mark.skipif(not SHARED, reason="needs CODESIGN_DATA with cifar10/")
+def test_the_official_batches_are_read():
+    splits = load_data(DataConfig("cifar10", folder=SHARED), 1)
+    assert (splits.shape, len(splits.test)) == ((32, 32, 3), 10_000)
+    assert splits.test.images[0, 0, 0].tolist() == [158, 112, 49] and splits.test.labels[:4].tolist() == [3, 8, 8, 0]
 
 
 @pytest.mark.parametrize("name", [PART_A, "cifar-10-python.tar.gz"])

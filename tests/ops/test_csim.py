@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from bench import Case, codes_of, run_cases
+
 from codesign.ir import Graph, GraphInput, Node
 from codesign.ops import OPS, Example, Op
 from codesign.ops.fork import Fork
@@ -19,7 +19,9 @@ PROCESSES = sorted(name for name, op in OPS.items() if not op.port and not op.vi
 
 def cases_of(op: type[Op]) -> list[Case]:
     rng = np.random.default_rng(7)
-    return [case for number, example in enumerate(op.examples()) for case in _foldings(f"{op.name}[{number}]", example, rng)]
+    return [
+        case for number, example in enumerate(op.examples()) for case in _foldings(f"{op.name}[{number}]", example, rng)
+    ]
 
 
 def _foldings(name: str, example: Example, rng: np.random.Generator) -> list[Case]:
@@ -38,7 +40,15 @@ def _foldings(name: str, example: Example, rng: np.random.Generator) -> list[Cas
         own = {"y": folding} if graph.nodes else {}
         flow = build(graph, {**own, **({"x0": folding} if streams == 1 else {})})
         values = tuple(int(r.item()) for r in registers)
-        cases.append(Case(f"{name} {folding}", flow, tuple(codes[n] for n in names[:streams]), values, (wants,) * len(graph.outputs)))
+        cases.append(
+            Case(
+                f"{name} {folding}",
+                flow,
+                tuple(codes[n] for n in names[:streams]),
+                values,
+                (wants,) * len(graph.outputs),
+            )
+        )
     return cases
 
 
