@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/csim_speed.py configs/default.toml [--json] [--frames N] [--repeat N]
 
-CPU seconds, not wall-clock seconds, so a busy machine disturbs little. Of several repeats the fastest counts.
+CPU seconds, not wall-clock seconds, so a busy machine disturbs little. Of several repeats the fastest counts. Ends with
+status 1 when a promise (FLOORS, CEILINGS) is not kept.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ from codesign import console
 from codesign.files import read_json
 from codesign.flow.experiment import Experiment, open_experiment
 from codesign.flow.hls import Design, load_design, need_hls, sources
-from codesign.verify.csim import compile_csim, simulate
+from codesign.verify.csim import Build, compile_csim, simulate
 
-FLOORS = {"native": 10_000, "vendor": 185}  # images per CPU second that the project promises
+TYPES = ("native", "vendor")
+# What the project promises on one core of a machine of today: at least, and at most.
+FLOORS = {"native.images_per_cpu_s": 10_000, "vendor.images_per_cpu_s": 185}
+CEILINGS = {"native.compile_cpu_s": 2.0, "emit_cpu_s": 0.5}
+COMPILES = {"native": 3, "vendor": 1}  # the vendor's headers take long to compile, and nothing is promised for them
 
 
 def main() -> int:
@@ -43,7 +48,7 @@ def main() -> int:
     result: dict[str, Any] = {
         "frames": len(images),
         "emit_cpu_s": min(cpu(lambda: sources(design)) for _ in range(arguments.repeat)),
-        **{types: ours(experiment, design, images, types, arguments.repeat) for types in FLOORS},
+        **{types: ours(experiment, design, images, types, arguments.repeat) for types in TYPES},
         "source": "measured, CPU seconds of this machine",
     }
     try:
@@ -56,7 +61,23 @@ def main() -> int:
         print(json.dumps(result))
     else:
         show(result)
-    return 0
+    broken = broken_promises(result)
+    for line in broken:
+        console.say(f"error: {line}")
+    return 1 if broken else 0
+
+
+def broken_promises(result: dict[str, Any]) -> list[str]:
+    """One line for each figure below its floor or above its ceiling."""
+    low = [f"{key} is {v:,.1f}, below {b:,}" for key, b in FLOORS.items() if (v := figure(result, key)) < b]
+    high = [f"{key} is {v:.3f}, above {b}" for key, b in CEILINGS.items() if (v := figure(result, key)) > b]
+    return low + high
+
+
+def figure(result: dict[str, Any], key: str) -> float:
+    """The figure at `types.name` or `name`."""
+    types, _, name = key.rpartition(".")
+    return (result[types] if types else result)[name]
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -73,11 +94,14 @@ def _cpu_now() -> float:
 
 def ours(experiment: Experiment, design: Design, images: np.ndarray, types: Any, repeat: int) -> dict[str, float]:
     """Compile seconds from an empty cache, and images per CPU second at the chosen threshold, without comparing them."""
-    shutil.rmtree(experiment.folder.hls / "build", ignore_errors=True)
-    build = compile_csim(experiment.folder.hls, design.top, types=types)
+    compiles: list[Build] = []
+    for _ in range(min(repeat, COMPILES[types])):
+        shutil.rmtree(experiment.folder.hls / "build", ignore_errors=True)
+        compiles.append(compile_csim(experiment.folder.hls, design.top, types=types))
+    build = compiles[-1]
     codes, threshold = images.astype(np.int64), read_json(experiment.folder.design)["operating"]["threshold_code"]
     fastest = min(simulate(build, design.dataflow, codes, threshold).cpu_s for _ in range(repeat))
-    return {"compile_cpu_s": build.compile_cpu_s, "images_per_cpu_s": len(images) / fastest}
+    return {"compile_cpu_s": min(b.compile_cpu_s for b in compiles), "images_per_cpu_s": len(images) / fastest}
 
 
 def peer(experiment: Experiment, images: np.ndarray, repeat: int) -> dict[str, Any]:
@@ -123,7 +147,7 @@ def add_ratios(result: dict[str, Any]) -> None:
     theirs = result["hls4ml"]
     if "skipped" in theirs:
         return
-    for types in FLOORS:
+    for types in TYPES:
         mine = result[types]
         mine["times_hls4ml_speed"] = mine["images_per_cpu_s"] / theirs["images_per_cpu_s"]
         mine["times_hls4ml_compile"] = mine["compile_cpu_s"] / theirs["compile_cpu_s"]

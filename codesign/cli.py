@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from codesign import __version__, console
-from codesign.errors import CodesignError, ToolError, VerificationError
+from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -21,7 +21,15 @@ Answer = tuple[dict[str, Any], bool]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 when what was asked is true, 1 when it is not, 2 for an error, 130 for Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    if not words:
+        parser.print_help()
+        return USAGE
+    try:
+        arguments = parser.parse_args(words)
+    except ConfigError as error:
+        return _fail(error, as_json="--json" in words)
     try:
         answer, true = arguments.run(arguments)
     except CodesignError as error:
@@ -59,8 +67,15 @@ def _as_user_error(error: OSError | ModuleNotFoundError) -> CodesignError:
     return ToolError(f"the package {name} is not installed", hint=f"pip install 'codesign[{EXTRAS[name]}]'")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises ConfigError for a wrong command line, where argparse prints and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message, where=self.prog, hint=f"see `{self.prog} --help`")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="codesign",
         description="Early-exit networks from PyTorch to bit-exact HLS C++, the rest as host software.",
         epilog="RUN is a run folder, or a config (TOML) whose run folder is runs/NAME. A step runs whatever is missing before it.",
@@ -91,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], Answer], text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.add_argument("target", metavar="RUN", help="a run folder or a config (TOML)")
+    parser.add_argument("target", metavar="RUN", help="a run folder, a config (TOML), or the name of a shipped config")
     parser.add_argument("--run", dest="folder", metavar="DIR", help="the run folder of a config, instead of runs/NAME")
     _common(parser, run)
     return parser

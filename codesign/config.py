@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import math
+import sys
 import tomllib
-import types
 import typing
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, nearest
+
+NAME_BYTES = 120  # of a run folder, which also names files
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +120,63 @@ def load_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read this config: {error}", where=str(path), hint="name a TOML file, such as configs/default.toml") from error
+        hint = "name a TOML file, such as configs/default.toml"
+        raise ConfigError(f"cannot read this config: {error}", where=str(path), hint=hint) from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="see configs/ for working examples") from error
+        hint = "see configs/ for working examples"
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint=hint) from error
     return config_from(table, where=str(path))
 
 
 def config_from(table: Mapping[str, Any], *, where: str = "config") -> Config:
-    """The experiment that a nested mapping describes; raises ConfigError for an unknown key or a wrong type."""
-    return _convert(Config, table, where)
+    """The experiment that a nested mapping describes; raises ConfigError for an unknown key, a wrong type or a value
+    that no experiment can have."""
+    config = typing.cast(Config, _convert(Config, table, where))
+    check_name(config.name, _inside(where, "name"))
+    _check_values(config, where)
+    return config
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
     """A plain nested dict, as JSON can hold it; `config_from` turns it back."""
     return dataclasses.asdict(config)
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The working examples by name: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def check_name(name: str, where: str) -> None:
+    """Raises ConfigError unless `name` can name a run folder: one plain part of a path."""
+    plain = name and "/" not in name and not name.startswith(".") and _is_text(name)
+    if not plain or len(name.encode()) > NAME_BYTES:
+        hint = f"use a plain word of at most {NAME_BYTES} bytes, without / and not beginning with a dot"
+        raise ConfigError(f"{name!r} cannot name a run folder", where=where, hint=hint)
+
+
+def _check_values(config: Config, where: str) -> None:
+    if not 0 <= config.seed < 2**32:
+        raise ConfigError(f"{config.seed} is no seed", where=_inside(where, "seed"), hint="use one in 0..4294967295")
+    if config.plan.clock_mhz <= 0:
+        place = _inside(_inside(where, "plan"), "clock_mhz")
+        raise ConfigError(
+            f"{config.plan.clock_mhz:g} MHz is no clock", where=place, hint="use one above 0, such as 100"
+        )
+    weights = config.train.exit_weights
+    if weights and (min(weights) < 0 or not any(weights)):
+        place = _inside(_inside(where, "train"), "exit_weights")
+        raise ConfigError(
+            f"{list(weights)} leaves nothing to train",
+            where=place,
+            hint="use weights of 0 or more, one of them above 0",
+        )
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -144,39 +188,76 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         choices = typing.get_args(kind)
         if value in choices:
             return value
-        raise ConfigError(f"{value!r} is not one of {', '.join(map(str, choices))}", where=where, hint=_nearest(str(value), choices))
+        what = f"{value!r} is not one of {', '.join(map(str, choices))}"
+        raise ConfigError(what, where=where, hint=nearest(str(value), map(str, choices)))
     if origin is tuple:
-        items = typing.get_args(kind)
-        if isinstance(value, list | tuple):
-            if items[-1] is Ellipsis:
-                return tuple(_convert(items[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-            if len(items) == len(value):
-                return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(items, value, strict=True)))
-        raise ConfigError(f"{value!r} is not a list of the right length", where=where, hint=f"it must look like {kind}")
-    if origin in (Mapping, dict) or isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{value!r} is not a table", where=where, hint="write it as a [section]")
-        return {str(k): _convert(typing.get_args(kind)[1], v, f"{where}.{k}") for k, v in value.items()}
-    if kind is Any:
+        return _convert_list(kind, value, where)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        items = _demand_table(value, where).items()
+        return {_convert(str, k, where): _convert(typing.get_args(kind)[1], v, f"{where}.{k}") for k, v in items}
+    return _plain(value, where) if kind is Any else _convert_scalar(kind, value, where)
+
+
+def _convert_scalar(kind: type, value: Any, where: str) -> Any:
+    """An int, a float or a string; True is no number, and no number is too large for any use."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and number:
+        if abs(value) < math.inf and abs(value) <= sys.float_info.max:
+            return float(value)
+        raise ConfigError(f"{value} is not a finite number", where=where, hint="use a finite number")
+    if isinstance(value, kind) and not isinstance(value, bool):
+        if kind is int and abs(value) > 2**32:
+            raise ConfigError(f"{value} is too large", where=where, hint=f"use at most {2**32}")
+        if kind is str and not _is_text(value):
+            raise ConfigError(f"{value!r} holds a control character", where=where, hint="use printable text")
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{value!r} is not of type {getattr(kind, '__name__', kind)}", where=where, hint="see docs/config.md for the type of every key")
+    hint = "see docs/config.md for the type of every key"
+    raise ConfigError(f"{value!r} is not of type {kind.__name__}", where=where, hint=hint)
+
+
+def _convert_list(kind: Any, value: Any, where: str) -> tuple[Any, ...]:
+    kinds = typing.get_args(kind)
+    if isinstance(value, list | tuple):
+        items = typing.cast(Sequence[Any], value)
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(items)
+        if len(kinds) == len(items):
+            return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, items, strict=True)))
+    raise ConfigError(f"{value!r} is not a list of the right length", where=where, hint=f"it must look like {kind}")
 
 
 def _convert_table(kind: type, value: Any, where: str) -> Any:
+    table, hints = _demand_table(value, where), typing.get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise ConfigError(f"unknown key {key!r}", where=where, hint=nearest(key, hints))
+    return kind(**{key: _convert(hints[key], v, _inside(where, key)) for key, v in table.items()})
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A value of any type that JSON has, every number and text in it checked."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v, f"{where}.{k}") for k, v in typing.cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{where}[{i}]") for i, v in enumerate(typing.cast(Sequence[Any], value))]
+    if value is None or isinstance(value, bool):
+        return value
+    kind = next((kind for kind in (int, float, str) if isinstance(value, kind)), None)
+    if kind is None:
+        raise ConfigError(f"{value!r} is a {type(value).__name__}", where=where, hint="use numbers, text and lists")
+    return _convert_scalar(kind, value, where)
+
+
+def _demand_table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{value!r} is not a table", where=where, hint="write it as a [section]")
-    hints = typing.get_type_hints(kind, include_extras=False, localns={"types": types})
-    for key in value:
-        if key not in hints:
-            raise ConfigError(f"unknown key {key!r}", where=where, hint=_nearest(key, hints))
-    return kind(**{key: _convert(hints[key], v, f"{where}: {key}" if where.endswith(".toml") else f"{where}.{key}") for key, v in value.items()})
+    return typing.cast(Mapping[str, Any], value)
 
 
-def _nearest(word: str, choices: typing.Iterable[Any]) -> str:
-    names = [str(c) for c in choices]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
+def _inside(where: str, key: str) -> str:
+    """The place of a key: `x.toml: train`, `x.toml: train.lr`."""
+    return f"{where}: {key}" if where.endswith((".toml", ".json")) else f"{where}.{key}"
+
+
+def _is_text(text: str) -> bool:
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)

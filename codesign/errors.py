@@ -1,5 +1,19 @@
 """Errors a user can cause: each says where it happened, what is wrong and what to do about it."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from difflib import get_close_matches
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A hint that names the choice most like `word`, or all of them."""
+    names = sorted(choices) if isinstance(choices, Set) else list(choices)
+    close = get_close_matches(word, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(names)}" if names else "none is defined yet"
+
 
 class CodesignError(Exception):
     """One clear message: `where: what (hint)`. The command line prints it and exits with status 2."""

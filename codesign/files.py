@@ -29,6 +29,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
     write_atomic(path, json.dumps(value, indent=2) + "\n")
 
 

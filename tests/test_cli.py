@@ -15,6 +15,7 @@ from runs import copy_run, stored_run, write_config
 from codesign.cli import main
 from codesign.emit import hls as emit_hls
 from codesign.emit import templates
+from codesign.flow import open_experiment
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,6 +69,7 @@ def test_csim_finds_no_difference_and_says_how_fast(capsys):
 
     assert status == 0
     wanted = {"frames": 60, "mismatched_frames": 0, "mismatched_codes": 0, "types": "native"}
+    assert answer["compared"] == ["logits", "features", "decision", "m_axis_feature"]
     assert wanted.items() <= answer.items()
     assert answer["images_per_cpu_s"] > 0 and answer["compile_cpu_s"] > 0 and "native" in answer["headers"]
 
@@ -151,6 +153,34 @@ def test_ctrl_c_during_training_ends_the_process_quietly(tmp_path):
 def test_an_unknown_key_is_named_with_the_nearest(capsys, tmp_path):
     said = fail(capsys, "train", edited(tmp_path, "epochs = 3", "epoch = 3"))
     assert "unknown key 'epoch'" in said and "did you mean 'epochs'?" in said
+
+
+def test_without_a_command_there_is_help(capsys):
+    assert main([]) == 2
+    assert "usage: codesign" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian", "x"], "invalid choice: 'trian'"),
+        (["csim"], "required: RUN"),
+        (["csim", "x", "--frames", "many"], "invalid int value: 'many'"),
+        (["csim", "x", "--types", "fast"], "invalid choice: 'fast'"),
+        (["hls", "x", "--fast"], "unrecognized arguments: --fast"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_a_wrong_command_line_is_an_error_in_json_too(capsys, words, said):
+    assert said in fail(capsys, *words)
+
+
+def test_a_shipped_config_goes_by_its_name(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = open_experiment("lenet5_mnist")
+    assert (experiment.config.name, experiment.folder.path) == ("lenet5_mnist", Path("runs/lenet5_mnist"))
+    said = fail(capsys, "train", "lenet")
+    assert "no such run folder or config" in said and "one of default, lenet5_mnist, " in said
 
 
 def test_a_missing_target_is_named(capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, is_dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,24 @@ def test_any_misspelled_key_is_named_with_the_nearest(section: str, data: st.Dat
         ({"train": {"exit_weights": [1, "x"]}}, "config.train.exit_weights[1]", "not of type float"),
         ({"plan": {"foldings": {"stem": [1]}}}, "config.plan.foldings.stem", "right length"),
         ({"plan": {"foldings": {"stem": [1, 2.5]}}}, "config.plan.foldings.stem[1]", "not of type int"),
+        ({"seed": -1}, "config.seed", "-1 is no seed"),
+        ({"seed": 2**32}, "config.seed", "is no seed"),
+        ({"seed": 10**30}, "config.seed", "is too large"),
+        ({"name": "a\0b"}, "config.name", "control character"),
+        ({"name": "../../x"}, "config.name", "cannot name a run folder"),
+        ({"name": ""}, "config.name", "cannot name a run folder"),
+        ({"name": "x" * 300}, "config.name", "cannot name a run folder"),
+        ({"data": {"path": "a\nb"}}, "config.data.path", "control character"),
+        ({"plan": {"foldings": {"a\x1bb": [1, 1]}}}, "config.plan.foldings", "control character"),
+        ({"plan": {"clock_mhz": float("inf")}}, "config.plan.clock_mhz", "inf is not a finite number"),
+        ({"plan": {"clock_mhz": 0}}, "config.plan.clock_mhz", "0 MHz is no clock"),
+        ({"plan": {"clock_mhz": -5.0}}, "config.plan.clock_mhz", "-5 MHz is no clock"),
+        ({"exit": {"threshold": float("nan")}}, "config.exit.threshold", "nan is not a finite number"),
+        ({"train": {"lr": 10**400}}, "config.train.lr", "is not a finite number"),
+        ({"train": {"exit_weights": [0, 0.0]}}, "config.train.exit_weights", "leaves nothing to train"),
+        ({"train": {"exit_weights": [1, -1]}}, "config.train.exit_weights", "leaves nothing to train"),
+        ({"model": {"options": {"a": [1.0, float("inf")]}}}, "config.model.options.a[1]", "not a finite number"),
+        ({"model": {"options": {"a": date(2020, 1, 1)}}}, "config.model.options.a", "is a date"),
         ({"model": {"options": 3}}, "config.model.options", "not a table"),
         ({"quantize": {"layers": {"a": {"weight_bit": 2}}}}, "config.quantize.layers.a", "unknown key 'weight_bit'"),
     ],

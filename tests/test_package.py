@@ -17,6 +17,7 @@ from codesign.config import load_config
 from codesign.flow import csim, evaluate, open_experiment
 
 ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
 DATA = os.environ.get("CODESIGN_DATA", "")
 NEEDS_MNIST = pytest.mark.skipif(
     not (DATA and (Path(DATA) / "mnist").is_dir()), reason="needs CODESIGN_DATA with mnist/"
@@ -49,6 +50,7 @@ def test_an_installed_wheel_emits_and_simulates_in_another_folder(tmp_path):
     shutil.rmtree(tree)
     assert (site / "codesign" / "hls_templates" / "lib" / "cs_types.h").exists()
     assert list((site / "codesign" / "devices").glob("*.toml"))
+    assert {path.name for path in (site / "codesign" / "configs").iterdir()} == {p.name for p in CONFIGS.iterdir()}
 
     stored = copy_run(tmp_path)
     shutil.rmtree(stored / "hls")
@@ -100,12 +102,14 @@ def test_every_code_of_every_mnist_test_frame_is_right(mnist_run, types):
 
     assert (answer["frames"], answer["mismatched_frames"], answer["mismatched_codes"]) == (10_000, 0, 0)
     assert answer["types"] == types and answer["first_difference"] is None
+    assert answer["compared"] == ["logits", "features", "decision", "m_axis_feature"]
 
 
 @pytest.mark.slow
 @NEEDS_MNIST
 def test_the_planned_fifos_are_deep_enough_for_mnist(mnist_run):
-    assert codesign("csim", mnist_run, "--threads", "--frames", 200)["mismatched_codes"] == 0
+    answer = codesign("csim", mnist_run, "--threads", "--frames", 200)
+    assert answer["mismatched_codes"] == 0 and answer["compared"] == ["decision", "m_axis_feature"]
 
 
 @pytest.mark.slow

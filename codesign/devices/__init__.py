@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +51,8 @@ def load_device(name: str) -> Device:
         names = {device.name, device.part, *(b.name for b in device.boards), *(b.speed_part for b in device.boards)}
         if key and key in {known.lower() for known in names}:
             return device
-    known = [n for d in devices() for n in (d.name, *(b.name for b in d.boards))]
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(sorted(known))}"
-    raise ConfigError(f"no device or board is named {name!r}", where="plan.device", hint=hint)
+    known = sorted(n for d in devices() for n in (d.name, *(b.name for b in d.boards)))
+    raise ConfigError(f"no device or board is named {name!r}", where="plan.device", hint=nearest(key, known))
 
 
 def load_board(name: str) -> tuple[Device, Board | None]:

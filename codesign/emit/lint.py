@@ -7,32 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Literal
 
+from codesign.emit.lint_reader import CHANNEL, PROCESS, Design, File, Finding, read_design, read_file, users_of
 from codesign.errors import VerificationError
 from codesign.plan.dataflow import Dataflow
-
-Use = Literal["read", "written"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One broken rule; `where` is `path:line`."""
-
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
 
 
 def lint(sources: Mapping[str, str], dataflow: Dataflow) -> list[Finding]:
     """What is wrong with the sources under src/ ({path: text}); empty when nothing is."""
-    files = [_file(path, text) for path, text in sources.items() if path.startswith("src/")]
+    files = [read_file(path, text) for path, text in sources.items() if path.startswith("src/")]
     found = [finding for file in files for rule in _FILE_RULES for finding in rule(file)]
-    design = _read_design(files)
+    design = read_design(files)
     if design is None:
         return [*found, Finding("src", "no function has a DATAFLOW region")]
     return [*found, *_channels(design, dataflow), *_region(design), *_ports(design), *_depth_table(design, dataflow)]
@@ -47,107 +32,6 @@ def demand_clean(sources: Mapping[str, str], dataflow: Dataflow) -> None:
             where=findings[0].where,
             hint="a template or a library unit breaks a rule of docs/hls.md",
         )
-
-
-# Reading. What no tool sees is blanked, comments and what is for C simulation alone, and lines stay where they are.
-
-
-@dataclass(frozen=True)
-class _Function:
-    """A function with stream parameters: `params` are (name, is a stream); `line` is its first, `start` its body's."""
-
-    name: str
-    params: tuple[tuple[str, bool], ...]
-    body: str
-    file: _File
-    line: int
-    start: int
-
-    @property
-    def space(self) -> str:
-        return self.name.rpartition("::")[0]
-
-
-@dataclass(frozen=True)
-class _File:
-    path: str
-    text: str
-    code: str
-
-    @cached_property
-    def lines(self) -> list[str]:
-        return self.code.split("\n")
-
-    def at(self, line: int, what: str) -> Finding:
-        """`line` counts from 0."""
-        return Finding(f"{self.path}:{line + 1}", what)
-
-    @cached_property
-    def functions(self) -> list[_Function]:
-        found: list[_Function] = []
-        space = ""
-        for match in re.finditer(
-            r"^(?:namespace (\w+) \{|\}  (// namespace)|(?:static |inline )*[\w:]+ (\w+)\()",
-            self.code,
-            flags=re.MULTILINE,
-        ):
-            if match[1] or match[2]:
-                space = f"{match[1]}::" if match[1] else ""
-                continue
-            close = _closing(self.code, match.end() - 1)
-            params = _split(self.code[match.end() : close])
-            opening = re.compile(r"\s*\{").match(self.code, close + 1)
-            if not opening or not any("hls::stream<" in p for p in params):
-                continue
-            names = tuple((re.findall(r"\w+", re.sub(r"\[.*", "", p))[-1], "hls::stream<" in p) for p in params)
-            body = self.code[opening.end() : _closing(self.code, opening.end() - 1)]
-            line, start = (self.code.count("\n", 0, offset) for offset in (match.start(), opening.end()))
-            found.append(_Function(space + match[3], names, body, self, line, start))
-        return found
-
-
-@lru_cache(maxsize=64)
-def _file(path: str, text: str) -> _File:
-    bare = re.sub(r"//(?! namespace)[^\n]*", "", text)
-    numbers = re.sub(r"^(?=.*\d) *[{\d-][\d{}, ;-]*$", "", bare, flags=re.MULTILINE)  # lines of weights
-    return _File(path, text, _without_simulation(numbers))
-
-
-def _without_simulation(text: str) -> str:
-    """Blanks what stands under #ifdef CS_THREADS, CS_TRACE or CS_NATIVE, and keeps what stands in their #else."""
-    kept: list[str] = []
-    hidden: list[bool] = []  # for each open #if, whether its present branch is blanked
-    for line in text.split("\n"):
-        word = re.match(r"#\s*(ifdef|ifndef|if|elif|else|endif)\b\s*(\w*)", line)
-        if word and word[1].startswith("if"):
-            hidden.append(word[1] == "ifdef" and word[2] in ("CS_THREADS", "CS_TRACE", "CS_NATIVE"))
-        elif word and word[1] == "endif":
-            hidden.pop()
-        elif word:
-            hidden[-1] = False
-        kept.append("" if word or any(hidden) else line)
-    return "\n".join(kept)
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the bracket at `start` closes, or the end of the text."""
-    depth = 0
-    for match in re.compile(r"[(){}\[\]]").finditer(text, start):
-        depth += 1 if match[0] in "({[" else -1
-        if depth == 0:
-            return match.start()
-    return len(text)
-
-
-def _split(arguments: str) -> list[str]:
-    """Arguments between commas outside all brackets."""
-    parts, depth, start = [], 0, 0
-    for offset, letter in enumerate(arguments):
-        depth += (letter in "(<[{") - (letter in ")>]}")
-        if letter == "," and depth == 0:
-            parts.append(arguments[start:offset].strip())
-            start = offset + 1
-    return [*parts, arguments[start:].strip()]
 
 
 # Rules about any file.
@@ -172,14 +56,14 @@ _PATTERNS = (
 )
 
 
-def _words(file: _File) -> Iterator[Finding]:
+def _words(file: File) -> Iterator[Finding]:
     text = re.sub(r'"[^"\n]*"', '""', file.code)
     for pattern, what in _PATTERNS:
         for match in pattern.finditer(text):
             yield file.at(text.count("\n", 0, match.start()), f"{' '.join(match[0].split())!r} {what}")
 
 
-def _loops(file: _File) -> Iterator[Finding]:
+def _loops(file: File) -> Iterator[Finding]:
     for number, line in enumerate(file.lines):
         if ("for" in line or "while" in line or "do" in line) and (loop := _LOOP.search(line)):
             before = _before(file.lines, number)
@@ -187,7 +71,7 @@ def _loops(file: _File) -> Iterator[Finding]:
                 yield file.at(number, "a loop without a label of its own")
 
 
-def _loop_pragmas(file: _File) -> Iterator[Finding]:
+def _loop_pragmas(file: File) -> Iterator[Finding]:
     for number, line in enumerate(file.lines):
         if (pragma := _LOOP_PRAGMA.search(line)) and not re.match(
             r"\s*(?:for|while)\b.*\{\s*$", _before(file.lines, number)
@@ -207,7 +91,7 @@ def _before(lines: Sequence[str], number: int) -> str:
     )
 
 
-def _polling(file: _File) -> Iterator[Finding]:
+def _polling(file: File) -> Iterator[Finding]:
     """A process that asks whether it would have to wait makes the outcome depend on timing."""
     for function in file.functions:
         for name, is_stream in function.params:
@@ -224,61 +108,13 @@ _FILE_RULES = (_words, _loops, _loop_pragmas, _polling)
 # Rules about the design: who reads and writes what, followed from the region down to the unit that does it.
 
 
-@dataclass(frozen=True)
-class _Design:
-    top: _Function
-    functions: Mapping[str, _Function]
-
-    def uses(self, function: _Function, param: str) -> list[tuple[Use, _Function]]:
-        """Every way `function` uses its stream `param`, with the function that does it in the end."""
-        found: list[tuple[Use, _Function]] = []
-        if re.search(rf"\b{param}\s*(?:\.read\(|>>)", function.body):
-            found.append(("read", function))
-        if re.search(rf"\b{param}\s*(?:\.write\(|<<)", function.body):
-            found.append(("written", function))
-        for callee, place in _passes(function.body, param):
-            name = callee if "::" in callee else f"{function.space}::{callee}"
-            if inner := self.functions.get(name):
-                found += self.uses(inner, inner.params[place][0])
-        return found
-
-
-def _passes(body: str, name: str) -> Iterator[tuple[str, int]]:
-    """(function, position) for every call that hands `name` on."""
-    for match in re.finditer(r"\b([A-Za-z_][\w:]*)(?:<[^;(){}\n]*>)?\(", body):
-        arguments = _split(body[match.end() : _closing(body, match.end() - 1)])
-        if name in arguments:
-            yield match[1], arguments.index(name)
-
-
-def _read_design(files: Sequence[_File]) -> _Design | None:
-    functions = {function.name: function for file in files for function in file.functions}
-    tops = [f for f in functions.values() if "#pragma HLS DATAFLOW" in f.body]
-    return _Design(tops[-1], functions) if tops else None
-
-
-_PROCESS = re.compile(r"^\s*CS_PROCESS\((.*)\);$", re.MULTILINE)
-_CHANNEL = re.compile(r'^\s*hls::stream<.*>\s+(\w+)\("(\w+)"\);$', re.MULTILINE)
-
-
-def _users(design: _Design, name: str) -> list[tuple[Use, _Function, int]]:
-    """Who uses a channel or port of the region: how, the unit in the end, and the position of its process."""
-    users: list[tuple[Use, _Function, int]] = []
-    for position, process in enumerate(_PROCESS.findall(design.top.body)):
-        for callee, place in _passes(process, name):
-            if function := design.functions.get(callee):
-                for use, unit in design.uses(function, function.params[place][0]):
-                    users.append((use, unit, position))
-    return users
-
-
-def _channels(design: _Design, dataflow: Dataflow) -> Iterator[Finding]:
+def _channels(design: Design, dataflow: Dataflow) -> Iterator[Finding]:
     """Each channel of the plan is declared once, has its planned depth, one writer, and behind it one reader."""
     top = design.top
     planned = {channel.name: channel.depth for channel in dataflow.channels}
     declared = {
         match[1]: top.start + top.body.count("\n", 0, match.start()) + match[0].count("\n")
-        for match in _CHANNEL.finditer(top.body)
+        for match in CHANNEL.finditer(top.body)
     }
     for name in planned.keys() - declared.keys():
         yield top.file.at(top.line, f"channel {name!r} of the plan is not declared")
@@ -291,7 +127,7 @@ def _channels(design: _Design, dataflow: Dataflow) -> Iterator[Finding]:
             yield top.file.at(
                 line, f"channel {name!r}: the depth of its STREAM pragma is {given}, planned is {planned.get(name)}"
             )
-        users = _users(design, name)
+        users = users_of(design, name)
         for use, role in (("written", "writer"), ("read", "reader")):
             if (count := len({position for way, _, position in users if way == use})) != 1:
                 yield top.file.at(line, f"channel {name!r} has {count} {role}s, not one")
@@ -300,7 +136,7 @@ def _channels(design: _Design, dataflow: Dataflow) -> Iterator[Finding]:
             yield top.file.at(line, f"channel {name!r} is not read by a later process than the one that writes it")
 
 
-def _region(design: _Design) -> Iterator[Finding]:
+def _region(design: Design) -> Iterator[Finding]:
     """Nothing but channels and processes stands in the region, and only there INTERFACE pragmas."""
     top = design.top
     for number, line in enumerate(top.body.split("\n")):
@@ -308,8 +144,8 @@ def _region(design: _Design) -> Iterator[Finding]:
             line.strip()
             and not line.startswith("#pragma HLS ")
             and line.strip() != "CS_REGION"
-            and not _CHANNEL.match(line)
-            and not _PROCESS.match(line)
+            and not CHANNEL.match(line)
+            and not PROCESS.match(line)
         ):
             yield top.file.at(
                 top.start + number,
@@ -322,7 +158,7 @@ def _region(design: _Design) -> Iterator[Finding]:
             )
 
 
-def _ports(design: _Design) -> Iterator[Finding]:
+def _ports(design: Design) -> Iterator[Finding]:
     """Every parameter of the top function has its INTERFACE pragma, every stream one user, and every output TLAST."""
     top = design.top
     for name, is_stream in (*top.params, ("return", False)):
@@ -331,7 +167,7 @@ def _ports(design: _Design) -> Iterator[Finding]:
             yield top.file.at(top.line, f"port {name!r} has not one '#pragma HLS INTERFACE {want}'")
         if not is_stream:
             continue
-        users = _users(design, name)
+        users = users_of(design, name)
         if (count := len({position for _, _, position in users})) != 1:
             yield top.file.at(top.line, f"port {name!r} is used by {count} processes, not one")
         for use, unit, _ in users:
@@ -339,7 +175,7 @@ def _ports(design: _Design) -> Iterator[Finding]:
                 yield unit.file.at(unit.line, f"port {name!r}: {unit.name} writes it and never sets TLAST")
 
 
-def _depth_table(design: _Design, dataflow: Dataflow) -> Iterator[Finding]:
+def _depth_table(design: Design, dataflow: Dataflow) -> Iterator[Finding]:
     """The depths of the threaded C simulation are the plan's."""
     file = design.top.file
     table = re.search(r"\bcs_depth_table\[\] = \{(.*?)^\};", file.text, flags=re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codesign.config import Config, config_from, config_to_dict, load_config
+from codesign.config import Config, check_name, config_from, config_to_dict, load_config, shipped_configs
 from codesign.errors import ConfigError
 from codesign.files import RunFolder, read_json, write_json
 from codesign.flow.records import file_hash
@@ -59,10 +59,19 @@ class Experiment:
 
     @property
     def data_key(self) -> dict[str, Any]:
-        """What decides the frames: config, seed, and for a file of the user's own its content."""
-        data = self.config.data
-        own = file_hash(Path(data.path).expanduser()) if data.dataset == "npz" else ""
+        """What decides the frames: config, seed, and for a file or function of the user's own its content."""
+        data, own = self.config.data, ""
+        if data.dataset == "npz":
+            own = file_hash(Path(data.path).expanduser())
+        elif data.dataset == "python":
+            own = _source_hash(data.path)
         return {"data": data, "seed": self.config.seed, "file": own}
+
+    @property
+    def model_key(self) -> dict[str, Any]:
+        """What decides the network: config, and for a class of the user's own the content of its source file."""
+        model = self.config.model
+        return {"model": model, **({"code": _source_hash(model.name)} if ":" in model.name else {})}
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -84,7 +93,7 @@ def open_experiment(
     say: Say | None = None,
     progress: bool = False,
 ) -> Experiment:
-    """The experiment of a config (a TOML file or a Config) in its run folder, or of a run folder that has one already.
+    """The experiment of a config (a TOML file, a shipped one by its name, or a Config) in its run folder, or of a run folder that has one already.
 
     Without `run`, a config's folder is runs/NAME. The config is written to the folder, so the folder alone is enough
     next time. Raises ConfigError for a target that is neither.
@@ -97,11 +106,19 @@ def open_experiment(
                 raise ConfigError("a run folder has its place already", where=str(path), hint="use --run with a config")
             return Experiment(RunFolder(path), _stored_config(path), tell, progress)
         target = _named_config(path)
+    else:
+        target = config_from(config_to_dict(target))
     folder = RunFolder(Path(run) if run is not None else Path("runs") / target.name)
     written = config_to_dict(target)
     if not folder.config.exists() or read_json(folder.config) != json.loads(json.dumps(written)):
         write_json(folder.config, written)
     return Experiment(folder, target, tell, progress)
+
+
+def _source_hash(name: str) -> str:
+    from codesign.nn.objects import source_files
+
+    return ",".join(file_hash(path) for path in source_files(name))
 
 
 def _silent(text: str) -> None:
@@ -120,18 +137,15 @@ def _stored_config(path: Path) -> Config:
 
 
 def _named_config(path: Path) -> Config:
-    """The config in a TOML file, named after the file where it has no name of its own."""
+    """The config in a TOML file, or a shipped one by its name; named after the file where it has no name of its own."""
     if not path.exists() and path.suffix != ".toml":
-        raise ConfigError(
-            "no such run folder or config",
-            where=str(path),
-            hint="name a TOML file, such as configs/default.toml, or the folder of a run",
-        )
+        shipped = shipped_configs()
+        if str(path) not in shipped:
+            hint = f"name the folder of a run, a TOML file, or one of {', '.join(shipped)}"
+            raise ConfigError("no such run folder or config", where=str(path), hint=hint)
+        path = shipped[str(path)]
     config = load_config(path)
     named = "name" in tomllib.loads(path.read_text(encoding="utf-8"))
     name = config.name if named else path.stem
-    if not name or "/" in name or name.startswith("."):
-        raise ConfigError(f"{name!r} cannot name a run folder", where=f"{path}: name", hint="use a plain word")
+    check_name(name, f"{path}: name")
     return replace(config, name=name)
-
-

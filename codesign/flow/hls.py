@@ -65,6 +65,7 @@ def need_hls(experiment: Experiment) -> None:
 
 
 def hls_key(experiment: Experiment) -> str:
+    """A hash of what the emitted files depend on, templates and the generator's own code included."""
     from codesign.emit.templates import template_folder
 
     folder, package = experiment.folder, Path(codesign.__file__).parent

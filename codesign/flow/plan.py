@@ -78,6 +78,7 @@ def need_plan(experiment: Experiment) -> None:
 
 
 def plan_key(experiment: Experiment) -> str:
+    """A hash of what the plan depends on, the planner's own code included."""
     config, package = experiment.config, Path(codesign.__file__).parent
     code = tree_hash([package / name for name in _PLANNER], (".py", ".toml"))
     return key_of("plan", graph=file_hash(experiment.folder.graph), exit=config.exit, plan=config.plan, code=code)

@@ -63,14 +63,16 @@ def need_graph(experiment: Experiment) -> None:
 
 
 def quantize_key(experiment: Experiment) -> str:
+    """A hash of what the integer network and its answers depend on."""
     config = experiment.config
     settings = {name: value for name, value in asdict(config.train).items() if name not in SAME_RESULT}
     weights = file_hash(experiment.folder.weights)
-    inputs = {"model": config.model, "train": settings, "quantize": config.quantize, "weights": weights}
-    return key_of("quantize", **experiment.data_key, **inputs)
+    inputs = {"train": settings, "quantize": config.quantize, "weights": weights}
+    return key_of("quantize", **experiment.data_key, **experiment.model_key, **inputs)
 
 
 def answers_path(folder: RunFolder) -> Path:
+    """Where the answers of every split are recorded."""
     return folder.path / "answers.npz"
 
 

@@ -46,6 +46,7 @@ def record(folder: RunFolder, step: str, key: str, **facts: Any) -> None:
 
 
 def read_records(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """What is known of each finished step: its key, and facts such as the files it made."""
     path = _path(folder)
     return read_json(path, hint="delete it to run every step again") if path.exists() else {}
 

@@ -26,6 +26,7 @@ def train(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
             return folder.read_metrics().get("train", {})
         from codesign.nn.train import train as train_network
 
+        code = _own_code(experiment)
         splits = experiment.splits
         experiment.say(
             f"train: {config.model.name} on {len(splits.train)} frames of {splits.name}, {config.train.epochs} epochs"
@@ -33,7 +34,7 @@ def train(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
         metrics = train_network(
             experiment.fresh_model(), splits, config.train, config.seed, folder, progress=experiment.progress
         )
-        record(folder, "train", key)
+        record(folder, "train", key, **code)
         vars(experiment).pop("model", None)
         experiment.say(f"train: test accuracy {_percent(metrics['test'])}, {metrics['seconds']:.0f} s")
         return metrics
@@ -50,9 +51,22 @@ def need_weights(experiment: Experiment) -> None:
 
 
 def train_key(experiment: Experiment) -> str:
+    """A hash of what the weights depend on."""
     config = experiment.config
     settings = {name: value for name, value in asdict(config.train).items() if name not in SAME_RESULT}
-    return key_of("train", **experiment.data_key, model=config.model, train=settings)
+    return key_of("train", **experiment.data_key, **experiment.model_key, train=settings)
+
+
+def _own_code(experiment: Experiment) -> dict[str, str]:
+    """The hash of the user's own network, recorded from the start: an interrupted run goes on only with that code."""
+    folder, code = experiment.folder, experiment.model_key.get("code")
+    if code is None:
+        return {}
+    begun = read_records(folder).get("train")
+    if begun is not None and begun.get("code") != code:
+        folder.checkpoint.unlink(missing_ok=True)
+    record(folder, "train", "", code=code)
+    return {"code": code}
 
 
 def _percent(accuracies: dict[str, float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -65,21 +65,28 @@ class Graph:
     exits: tuple[ExitPoint, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_name(self.name, "graph")
+        for point in self.exits:
+            _check_name(point.name, f"{self.name}.exits")
         known: set[str] = set()
         for value in (*self.inputs, *self.nodes):
-            if not _NAME.fullmatch(value.name):
-                raise GraphError(f"{value.name!r} is not a name", where=self.name, hint="use letters, digits, _ and inner dots")
-            if value.name in known:
-                raise GraphError(f"the name {value.name!r} is used twice", where=self.name, hint="give every value its own name")
-            if isinstance(value, Node):
-                for source in value.inputs:
-                    if source not in known:
-                        raise GraphError(f"reads {source!r}, which is not defined before it", where=f"{self.name}.{value.name}", hint="list nodes in topological order")
+            self._check_value(value, known)
             known.add(value.name)
         for name in (*self.outputs, *(e.logits for e in self.exits)):
             if name not in known:
-                raise GraphError(f"{name!r} is not a value of this graph", where=self.name, hint="name a node or an input")
+                what = f"{name!r} is not a value of this graph"
+                raise GraphError(what, where=self.name, hint="name a node or an input")
         _ = self.types  # raises GraphError where types do not fit
+
+    def _check_value(self, value: GraphInput | Node, known: set[str]) -> None:
+        _check_name(value.name, self.name)
+        if value.name in known:
+            what = f"the name {value.name!r} is used twice"
+            raise GraphError(what, where=self.name, hint="give every value its own name")
+        for source in value.inputs if isinstance(value, Node) else ():
+            if source not in known:
+                what = f"reads {source!r}, which is not defined before it"
+                raise GraphError(what, where=f"{self.name}.{value.name}", hint="list nodes in topological order")
 
     @property
     def types(self) -> Mapping[str, TensorType]:
@@ -90,13 +97,17 @@ class Graph:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise GraphError(f"no node is named {name!r}", where=self.name, hint=f"nodes: {', '.join(n.name for n in self.nodes)}")
+        raise GraphError(
+            f"no node is named {name!r}", where=self.name, hint=f"nodes: {', '.join(n.name for n in self.nodes)}"
+        )
 
     def exit(self, name: str) -> ExitPoint:
         for point in self.exits:
             if point.name == name:
                 return point
-        raise GraphError(f"no exit is named {name!r}", where=self.name, hint=f"exits: {', '.join(e.name for e in self.exits)}")
+        raise GraphError(
+            f"no exit is named {name!r}", where=self.name, hint=f"exits: {', '.join(e.name for e in self.exits)}"
+        )
 
     def readers(self, value: str) -> tuple[Node, ...]:
         """The nodes that read `value`, in order."""
@@ -113,8 +124,16 @@ class Graph:
     def keep(self, needed: frozenset[str]) -> Iterator[Node]:
         return (node for node in self.nodes if node.name in needed)
 
-    def with_nodes(self, nodes: tuple[Node, ...]) -> Graph:
-        return replace(self, nodes=nodes)
+
+def identifier(text: str) -> str:
+    """The name most like `text` that a graph can have: `my run-2` becomes `my_run_2`."""
+    name = re.sub(r"\W", "_", text, flags=re.ASCII)
+    return name if name and not name[0].isdigit() else f"n_{name}"
+
+
+def _check_name(name: str, where: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise GraphError(f"{name!r} is not a name", where=where, hint="use letters, digits, _ and inner dots")
 
 
 @lru_cache(maxsize=256)
@@ -126,5 +145,9 @@ def _infer(graph: Graph) -> Mapping[str, TensorType]:
         except GraphError as error:
             raise GraphError(error.what, where=f"{graph.name}.{node.name}", hint=error.hint) from error
         except (TypeError, ValueError) as error:
-            raise GraphError(str(error), where=f"{graph.name}.{node.name}", hint=f"inputs: {', '.join(str(types[s]) for s in node.inputs)}") from error
+            raise GraphError(
+                str(error),
+                where=f"{graph.name}.{node.name}",
+                hint=f"inputs: {', '.join(str(types[s]) for s in node.inputs)}",
+            ) from error
     return types

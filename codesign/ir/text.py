@@ -11,17 +11,16 @@ graph lenet5
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal, cast
 
-from codesign.errors import GraphError
+from codesign.errors import GraphError, nearest
 from codesign.ir.graph import ExitPoint, Graph, GraphInput, Node, Operation
 from codesign.ir.scanner import WORD, Line
 from codesign.ir.types import Constant, IntType, TensorType, format_scale, parse_scale
@@ -150,7 +149,7 @@ class _Reader:
             case "return":
                 self.outputs = () if line.done else line.items(lambda: self._known(line))
             case word:
-                line.fail(f"{word!r} starts no line", _nearest(word, ("graph", "stream", "register", "exit", "return")))
+                line.fail(f"{word!r} starts no line", nearest(word, ("graph", "stream", "register", "exit", "return")))
 
     def _read_input(self, line: Line, kind: Literal["stream", "register"]) -> None:
         name = self._new(line)
@@ -163,7 +162,7 @@ class _Reader:
         line.take("=")
         op_name = line.word("an op's name")
         if op_name not in self.ops:
-            line.fail(f"unknown op {op_name!r}", _nearest(op_name, self.ops))
+            line.fail(f"unknown op {op_name!r}", nearest(op_name, self.ops))
         line.take("(")
         sources = () if line.peek == ")" else line.items(lambda: self._known(line))
         line.take(")")
@@ -210,7 +209,7 @@ class _Reader:
     def _constant(self, line: Line) -> Constant:
         name = line.reference("@")
         if name not in self.constants:
-            line.fail(f"no constant @{name}", _nearest(name, self.constants))
+            line.fail(f"no constant @{name}", nearest(name, self.constants))
         printed, constant = line.shaped(), self.constants[name]
         if printed != (constant.dtype, constant.shape):
             line.fail(
@@ -222,7 +221,7 @@ class _Reader:
     def _known(self, line: Line) -> str:
         name = line.reference("%")
         if name not in self.types:
-            line.fail(f"%{name} is not defined before this line", _nearest(name, self.types))
+            line.fail(f"%{name} is not defined before this line", nearest(name, self.types))
         return name
 
     def _new(self, line: Line) -> str:
@@ -254,7 +253,7 @@ def _build(op: type, attributes: Mapping[str, Any]) -> Operation:
     fields = {f.name: f for f in dataclasses.fields(op)}
     for name, value in attributes.items():
         if name not in fields:
-            raise GraphError(f"{op.__name__} has no field {name!r}", hint=_nearest(name, fields))
+            raise GraphError(f"{op.__name__} has no field {name!r}", hint=nearest(name, fields))
         if not _fits(value, hints[name]):
             raise GraphError(f"field {name!r} cannot be {value}", hint=f"it is of type {fields[name].type}")
     required = (
@@ -295,11 +294,3 @@ def _infer(op: Operation, sources: list[TensorType]) -> TensorType:
         raise GraphError(
             f"{op.name} cannot take {', '.join(map(str, sources))}: {error}", hint="correct the inputs or the fields"
         ) from error
-
-
-def _nearest(word: str, names: Iterable[str]) -> str:
-    known = list(names)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"use one of {', '.join(known)}" if known else "none is defined yet"

@@ -119,4 +119,5 @@ def format_scale(scale: float) -> str:
 
 
 def parse_scale(text: str) -> float:
+    """The scale that `format_scale` printed, a power of two such as 2^-6 or a decimal number."""
     return 2.0 ** int(text[2:]) if text.startswith("2^") else float(text)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ModelError
-from codesign.ir.graph import ExitPoint, Graph, GraphInput, Node
+from codesign.ir.graph import ExitPoint, Graph, GraphInput, Node, identifier
 from codesign.ir.types import Constant, IntType, TensorType
 from codesign.nn.fuse import Step
 from codesign.nn.integer_net import PIXELS, QuantizedNet
@@ -56,7 +56,7 @@ def export(net: QuantizedNet, name: str) -> Graph:
         lowering.lower(step)
     exits = tuple(ExitPoint(point.name, lowering.values[point.logits]) for point in net.steps.exits)
     image = GraphInput(IMAGE, TensorType(net.input_shape, PIXELS.dtype, PIXELS.scale))
-    return Graph(name, (image,), tuple(lowering.nodes), tuple(e.logits for e in exits), exits)
+    return Graph(identifier(name), (image,), tuple(lowering.nodes), tuple(e.logits for e in exits), exits)
 
 
 class _Lowering:

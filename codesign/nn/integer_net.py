@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codesign.config import QuantizeConfig
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, nearest
 from codesign.ir.types import IntType
 from codesign.nn.fuse import Step, Steps, fuse
 from codesign.nn.layers import IMAGE, Conv, Flatten, Linear, MaxPool
-from codesign.nn.objects import nearest
 from codesign.nn.trace import trace
 from codesign.nn.units import Grid, Unit, window_max
 

@@ -131,6 +131,8 @@ class Relu(Layer):
 
 @dataclass(frozen=True, slots=True)
 class MaxPool(Layer):
+    """The largest value of each window, channel by channel."""
+
     window: Window
 
     def infer(self, *x: Shape) -> Shape:
@@ -167,6 +169,8 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Add(Layer):
+    """The sum of two inputs of one shape."""
+
     def infer(self, *x: Shape) -> Shape:
         a, b = x
         if a != b:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from codesign.errors import CodesignError
+from codesign.errors import CodesignError, nearest
 
 
 def load_object(name: str, error: type[CodesignError], *, kind: str) -> Any:
@@ -21,8 +22,7 @@ def load_object(name: str, error: type[CodesignError], *, kind: str) -> Any:
     module_name, colon, attribute = name.partition(":")
     if not (colon and module_name and attribute):
         raise error(f"{name!r} does not name a {kind}", hint=f"write package.module:{kind}")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
+    _search_here()
     try:
         module = importlib.import_module(module_name)
     except ImportError as problem:
@@ -39,6 +39,16 @@ def load_object(name: str, error: type[CodesignError], *, kind: str) -> Any:
     return getattr(module, attribute)
 
 
+def source_files(name: str) -> list[Path]:
+    """The files in which `package.module:object` is looked for, found without running them: the module's own, and for
+    a package every module beside its `__init__`. Empty when it cannot be found, which is for `load_object` to say."""
+    module_name = name.partition(":")[0]
+    path = Path(getattr(sys.modules.get(module_name), "__file__", None) or _origin(module_name) or "")
+    if not path.is_file():
+        return []
+    return sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+
+
 def accepted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` whose names `function` takes as arguments."""
     parameters = inspect.signature(function).parameters
@@ -46,8 +56,15 @@ def accepted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, 
     return {name: value for name, value in values.items() if takes_all or name in parameters}
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """A hint that names the choice most like `word`, or all of them."""
-    names = list(choices)
-    close = get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
+def _origin(module_name: str) -> str | None:
+    _search_here()
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except Exception:  # a package above it may fail in any way while it is imported
+        return None
+    return spec.origin if spec is not None else None
+
+
+def _search_here() -> None:
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())

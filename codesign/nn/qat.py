@@ -166,7 +166,6 @@ def _check(config: QuantizeConfig, train: TrainConfig, frames: int, exits: int) 
         raise ConfigError("no frames to train on", where="data.limit", hint="raise it, or set quantize.epochs = 0")
 
 
-
 @contextmanager
 def _bar(train: TrainConfig, splits: Splits, show: bool) -> Generator[Advance]:
     """A progress bar on standard error, or nothing where that is no terminal; yields what to call per step."""

@@ -51,7 +51,11 @@ def train(
     model.to(device)
     optimizer = make_optimizer(model, config)
     done = checkpoint.load_checkpoint(run.checkpoint, mark, model, optimizer)
-    with torch_threads(config.threads), torch.random.fork_rng(devices=[]), _bar(config, done, splits, progress) as advance:
+    with (
+        torch_threads(config.threads),
+        torch.random.fork_rng(devices=[]),
+        _bar(config, done, splits, progress) as advance,
+    ):
         x_NCHW, labels = _on_device(splits.train, device)
         for epoch in range(done.epochs_done, config.epochs):
             start = time.perf_counter()
@@ -160,7 +164,6 @@ def _on_device(frames: Frames, device: torch.device) -> tuple[Tensor, Tensor]:
     """All frames as one uint8 tensor (N, C, H, W), and their labels."""
     images = torch.from_numpy(frames.images).permute(0, 3, 1, 2).contiguous()
     return images.to(device), torch.from_numpy(frames.labels).to(device)
-
 
 
 @contextmanager

@@ -182,6 +182,7 @@ def folded(step: Step, model: nn.Module, channels: int) -> tuple[Tensor | None, 
 
 
 def window_sum(x: Tensor, window: Window) -> Tensor:
+    """The sum over each window of every channel, with zeros where the window leaves the frame."""
     padded, padding = _split_padding(x, window.pads)
     return F.avg_pool2d(F.pad(padded, _torch_pads(padding)), window.kernel, window.stride, divisor_override=1)
 

@@ -42,6 +42,7 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file, whole or not at all."""
     write_atomic(path, safetensors.torch.save(dict(tensors), dict(metadata) if metadata else None))
 
 
@@ -67,7 +68,7 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], w
         raise ModelError(
             f"{' and '.join(parts)}: these are the weights of another network",
             where=where,
-            hint="use the model name and options that it was trained with",
+            hint="use the model name and options that it was trained with, or `codesign train --force`",
         )
     for name, value in tensors.items():
         expected = wanted[name]

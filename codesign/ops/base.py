@@ -129,6 +129,7 @@ class Op(ABC):
 
 
 def divisors(n: int) -> tuple[int, ...]:
+    """The divisors of n, ascending."""
     return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 

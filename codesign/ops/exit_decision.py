@@ -28,11 +28,13 @@ from codesign.ops.exit_tables import (
     Ints,
     address_bits,
     clips_safely,
+    entropy_codes,
     entropy_rom,
     entropy_tables,
     fraction_bits_for,
     probability_rom,
 )
+from codesign.ops.exit_widths import comparison_types, entropy_types, sum_types, unit_work
 
 Bools = npt.NDArray[np.bool_]
 
@@ -107,14 +109,12 @@ class ExitDecision(Op):
             raise GraphError(f"the logits' scale is {logits.scale}, the unit's {self.scale}", hint="use for_logits")
         if logits.dtype.bits > 32:
             raise GraphError(f"logits of {logits.dtype.bits} bits", hint="requantize them to at most 32 bits")
-        if self.entries and not self._covers(logits.dtype):
+        short = 0 < self.entries < 1 << logits.dtype.bits
+        if short and not clips_safely(self.scale, self.fraction_bits, self.entries):
             raise GraphError(f"{self.entries} table entries are too few for {logits}", hint="use for_logits")
         if threshold.shape != (1, 1, 1) or threshold.dtype != THRESHOLD_TYPE:
             raise GraphError(f"{threshold} is not a threshold", hint=f"use a {THRESHOLD_TYPE}[1x1x1] register")
         return TensorType((1, 1, 1), DECISION_TYPE)
-
-    def _covers(self, logits: IntType) -> bool:
-        return self.entries >= 1 << logits.bits or clips_safely(self.scale, self.fraction_bits, self.entries)
 
     def golden(self, *x: Codes) -> Codes:
         logits_NHWC, threshold = x
@@ -139,27 +139,7 @@ class ExitDecision(Op):
         sum_N = tables.exp_D[at_NC].sum(axis=1)
         if self.criterion == "max-probability":
             return sum_N - self._one
-        return self._entropy_codes(sum_N, tables.weighted_D[at_NC].sum(axis=1))
-
-    def _entropy_codes(self, sum_N: Ints, weighted_N: Ints) -> Ints:
-        """An upper bound of ln S + U / S: the logarithm by shift and add, the quotient by shift and subtract."""
-        tables = self._entropy_tables
-        powers_P = self._one << np.arange(1, len(tables.ln_power_P), dtype=np.int64)
-        power_N = np.searchsorted(powers_P, sum_N, side="right")
-        ln_N = tables.ln_power_P[power_N]
-        grown_N = np.int64(1) << (power_N + self.fraction_bits + LOG_GUARD_BITS)
-        rest_N = (sum_N << LOG_GUARD_BITS) - grown_N
-        part_N, divisor_N = weighted_N, sum_N << (tables.steps - self.fraction_bits)
-        quotient_N = np.zeros_like(sum_N)
-        for k in range(1, tables.steps + 1):
-            step_N = grown_N >> k
-            taken_N = step_N <= rest_N
-            grown_N, rest_N = grown_N + step_N * taken_N, rest_N - step_N * taken_N
-            ln_N = ln_N + tables.ln_step_K[k - 1] * taken_N
-            fits_N = 2 * part_N >= divisor_N
-            part_N = 2 * part_N - divisor_N * fits_N
-            quotient_N = 2 * quotient_N + fits_N
-        return quotient_N + (part_N > 0) + (ln_N >> LOG_GUARD_BITS)
+        return entropy_codes(sum_N, tables.weighted_D[at_NC].sum(axis=1), self._entropy_tables, self.fraction_bits)
 
     @property
     def _one(self) -> int:
@@ -263,18 +243,8 @@ class ExitDecision(Op):
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
         logits = x[0]
-        bits = {name.removesuffix("_type"): kind.bits for name, kind in self._types(logits).items()}
-        registers = logits.dtype.bits + bits["best"]
-        if self.criterion == "margin":
-            return Work(adds=((2, bits["distance"]),), register_bits=registers + logits.dtype.bits)
-        adds = ((2, bits["distance"]), (1, bits["sum"]))
-        roms = ((self._entries(logits), bits["word"]),)
-        if self.criterion == "entropy":
-            adds += ((2, bits["grown"]), (1, bits["ln"]), (2, bits["part"]), (1, bits["code"]))
-            roms += ((self._entropy_tables.steps, bits["ln"]),)
-            registers += 2 * bits["grown"] + bits["ln"] + bits["part"] + bits["code"]
-        rams = ((self.classes, logits.dtype.bits),)
-        return Work(adds=adds, roms=roms, rams=rams, register_bits=registers + bits["sum"])
+        steps = self._entropy_tables.steps if self.criterion == "entropy" else 0
+        return unit_work(self.classes, self._entries(logits), steps, logits, self._types(logits))
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         logits = x[0]
@@ -282,7 +252,7 @@ class ExitDecision(Op):
         facts: dict[str, Any] = {**self._types(logits), "entries": entries, "steps": 0}
         if self.criterion == "margin":
             return facts
-        facts |= {"rom": self._rom()[:entries], "weighted_bits": self._weighted_bits}
+        facts |= {"rom": self._exp_tables.words_D[:entries], "weighted_bits": self._exp_tables.weighted_bits}
         if self.criterion == "max-probability":
             return facts
         tables = self._entropy_tables
@@ -297,38 +267,16 @@ class ExitDecision(Op):
         """Table entries that these logits can reach."""
         return min(self.entries, 1 << logits.dtype.bits)
 
-    @property
-    def _weighted_bits(self) -> int:
-        return int(self._exp_tables.weighted_D.max()).bit_length() if self.criterion == "entropy" else 0
-
-    def _rom(self) -> Ints:
-        """One word a distance: exp above weighted, as one memory with one address."""
-        tables = self._exp_tables
-        weighted_D = tables.weighted_D if self.criterion == "entropy" else 0
-        return tables.exp_D << self._weighted_bits | weighted_D
-
     def _types(self, logits: TensorType) -> dict[str, IntType]:
         """The exact type of every value in the unit, from its largest possible value."""
-        kinds = {"best_type": _below(self.classes), "distance_type": IntType(logits.dtype.bits + 1)}
-        if self.criterion == "margin":
-            return kinds
-        sum_limit = (self.classes << self.fraction_bits) + 1
-        kinds |= {
-            "address_type": _below(self._entries(logits)),
-            "word_type": _below(int(self._rom().max()) + 1),
-            "sum_type": _below(sum_limit),
-            "part_type": IntType(1, signed=False),
-        }
-        if self.criterion == "max-probability":
-            return kinds
-        tables = self._entropy_tables
-        ln_limit = int(tables.ln_power_P[-1] + tables.ln_step_K.sum()) + 1
-        return kinds | {
-            "part_type": _below(sum_limit << (tables.steps - self.fraction_bits + 1)),
-            "grown_type": _below(sum_limit << LOG_GUARD_BITS),
-            "ln_type": _below(ln_limit),
-            "code_type": _below((1 << tables.steps) + 1 + (ln_limit >> LOG_GUARD_BITS)),
-        }
+        kinds = comparison_types(self.classes, logits)
+        if self.criterion != "margin":
+            kinds |= sum_types(
+                self.classes, self.fraction_bits, self._entries(logits), int(self._exp_tables.words_D.max())
+            )
+        if self.criterion == "entropy":
+            kinds |= entropy_types(self.classes, self.fraction_bits, self._entropy_tables)
+        return kinds
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -350,8 +298,3 @@ class ExitDecision(Op):
             case(10, s12, 2.0**-6, "margin"),
             case(2, s32, 1e-6, "margin"),
         )
-
-
-def _below(limit: int) -> IntType:
-    """The type of 0 .. limit - 1."""
-    return IntType.holding(0, limit - 1)

@@ -4,7 +4,7 @@ Every value is rounded once, from 60 decimal digits, in the direction that makes
 same tables, and the sums need no guard. The proofs are in docs/exit_unit.md.
 """
 
-# Legend: D distance to the largest logit, in logit codes; K refinement steps; P powers of two; ulp = 2**-fraction_bits.
+# Legend: N frames; D distance to the largest logit, in logit codes; K refinement steps; P powers of two; ulp = 2**-fraction_bits.
 from __future__ import annotations
 
 import math
@@ -28,6 +28,15 @@ class ExpTables(NamedTuple):
 
     exp_D: Ints
     weighted_D: Ints
+
+    @property
+    def weighted_bits(self) -> int:
+        return int(self.weighted_D.max()).bit_length()
+
+    @property
+    def words_D(self) -> Ints:
+        """One word a distance: exp above weighted, as one memory with one address."""
+        return self.exp_D << self.weighted_bits | self.weighted_D
 
 
 class EntropyTables(NamedTuple):
@@ -91,6 +100,7 @@ def fraction_bits_for(classes: int, min_threshold: float) -> int:
 
 @lru_cache(maxsize=32)
 def entropy_tables(classes: int, scale: float, fraction_bits: int, entries: int) -> EntropyTables:
+    """The logarithm's tables, with as many steps as the quotient U / S has bits for these classes."""
     ratio = largest_ratio(classes, entropy_rom(scale, fraction_bits, entries), fraction_bits)
     steps = fraction_bits + max(1, int(ratio).bit_length())
     unit = fraction_bits + LOG_GUARD_BITS
@@ -101,6 +111,26 @@ def entropy_tables(classes: int, scale: float, fraction_bits: int, entries: int)
         ln_step = [_up((1 + two**-k).ln(), unit) for k in range(1, steps + 1)]
         ln_power = [_up(two.ln() * e, unit) + tail + rounding_up for e in range(classes.bit_length())]
     return EntropyTables(steps, _frozen(np.array(ln_step)), _frozen(np.array(ln_power)))
+
+
+def entropy_codes(sum_N: Ints, weighted_N: Ints, tables: EntropyTables, fraction_bits: int) -> Ints:
+    """An upper bound of ln S + U / S: the logarithm by shift and add, the quotient by shift and subtract."""
+    powers_P = (1 << fraction_bits) << np.arange(1, len(tables.ln_power_P), dtype=np.int64)
+    power_N = np.searchsorted(powers_P, sum_N, side="right")
+    ln_N = tables.ln_power_P[power_N]
+    grown_N = np.int64(1) << (power_N + fraction_bits + LOG_GUARD_BITS)
+    rest_N = (sum_N << LOG_GUARD_BITS) - grown_N
+    part_N, divisor_N = weighted_N, sum_N << (tables.steps - fraction_bits)
+    quotient_N = np.zeros_like(sum_N)
+    for k in range(1, tables.steps + 1):
+        step_N = grown_N >> k
+        taken_N = step_N <= rest_N
+        grown_N, rest_N = grown_N + step_N * taken_N, rest_N - step_N * taken_N
+        ln_N = ln_N + tables.ln_step_K[k - 1] * taken_N
+        fits_N = 2 * part_N >= divisor_N
+        part_N = 2 * part_N - divisor_N * fits_N
+        quotient_N = 2 * quotient_N + fits_N
+    return quotient_N + (part_N > 0) + (ln_N >> LOG_GUARD_BITS)
 
 
 def largest_ratio(classes: int, rom: ExpTables, fraction_bits: int) -> Fraction:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codesign.devices import Device
-from codesign.errors import FoldingError
+from codesign.errors import FoldingError, nearest
 from codesign.ir.graph import Graph, Node
 from codesign.ir.types import TensorType
-from codesign.ops.base import Folding, Op
+from codesign.ops.base import Folding, Op, divisors
 from codesign.ops.width_converter import WidthConverter
 from codesign.plan.budget import Resources, price, total
-from codesign.plan.dataflow import MAX_BEAT_BITS, Dataflow, build, conversion, cycles, input_lanes, legal, nearest
+from codesign.plan.build import build, conversion
+from codesign.plan.dataflow import MAX_BEAT_BITS, NICE_BEAT_BITS, Dataflow, cycles, input_lanes, legal
 from codesign.plan.fifos import size_fifos
 from codesign.plan.plan import Plan
 from codesign.plan.timing import draining, simulate
@@ -183,7 +184,8 @@ class _Search:
 
     def _input_table(self, x: TensorType, goal: int) -> _Table:
         """Any lanes that bring a frame in time; the port costs nothing, wide beats a trifle."""
-        lanes = [d for d in range(1, x.channels + 1) if x.channels % d == 0 and x.size // d <= max(goal, x.pixels)]
+        widest = min(x.channels, MAX_BEAT_BITS // x.dtype.bits)
+        lanes = [d for d in divisors(x.channels) if d <= widest and x.size // d <= max(goal, x.pixels)]
         return {d: _Entry(_BEAT * d * x.dtype.bits, None) for d in lanes}
 
     def _view_table(self, node: Node, tables: Mapping[str, _Table]) -> _Table:
@@ -266,7 +268,9 @@ class _Search:
 def _options(op: Op, types: tuple[TensorType, ...], goal: int) -> tuple[Folding, ...]:
     """Foldings within the goal whose beats a channel can carry; of each (lanes, PE), only the one with least SIMD."""
     out = op.infer(*types)
-    fit = [f for f in legal(op, types) if _beat_bits(op, f, types, out) <= MAX_BEAT_BITS] or list(legal(op, types))
+    bits = {f: _beat_bits(op, f, types, out) for f in legal(op, types)}
+    fit = [f for f in bits if bits[f] <= NICE_BEAT_BITS] or [f for f in bits if bits[f] <= MAX_BEAT_BITS]
+    fit = fit or list(bits)  # which `build` then refuses, with the reason
     if goal == _NEVER:
         return tuple(fit)
     chosen: dict[tuple[int, int], Folding] = {}
@@ -300,7 +304,7 @@ def _check_fixed(graph: Graph, fixed: Mapping[str, tuple[int, int]]) -> dict[str
             raise FoldingError(
                 f"a folding is given for {name!r}, which is no process of {graph.name}",
                 where="plan.foldings",
-                hint=nearest(name, set(nodes)),
+                hint=nearest(name, sorted(nodes)),
             )
         options = legal(_op(nodes[name]), tuple(graph.types[source] for source in nodes[name].inputs))
         if not any((f.pe, f.simd) == (pe, simd) for f in options):

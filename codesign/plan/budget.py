@@ -1,6 +1,6 @@
 """First, honest counts of resources for budget decisions; every figure is estimated, none comes from a tool.
 
-The rules are those of reference/cost_model.md section 2, which were read off synthesis reports. They aim at the netlist after
+The rules were read off public synthesis reports; docs/estimates.md has each with its source. They aim at the netlist after
 synthesis rather than at the larger figures that csynth prints, and they leave power, timing and placement alone.
 """
 
@@ -48,7 +48,7 @@ class Resources:
         return tuple(f"{need} {name} of {int(have * fraction)}" for name, need, have in rows if need > have * fraction)
 
 
-# Direct memory access and its interconnect on a Zynq: "whole DMA-loop shell on 7z020", cost_model.md section 3, measured in
+# Direct memory access and its interconnect on a Zynq: a whole DMA loop on a 7z020 (docs/estimates.md), measured in
 # Vivado 2024.1; 2 RAMB36 are 4 BRAM18. A second S2MM channel for features adds a one-channel DMA (991 LUT, 1 RAMB36).
 SHELL = Resources(lut=3100 + 991, ff=4100 + 1339, bram18=4 + 2)
 
@@ -81,7 +81,7 @@ def total(dataflow: Dataflow, device: Device) -> Resources:
 def storage(words: int, width: int) -> Literal["lutram", "bram"]:
     """Where a memory goes: LUTs up to 2 kbit, and as long as they cost less than the block RAMs they save.
 
-    HLS by itself puts every FIFO over 512 bits into block RAM (cost_model.md section 2), so this is to be stated in a pragma.
+    HLS by itself puts every FIFO over 512 bits into block RAM (docs/estimates.md), so this is to be stated in a pragma.
     """
     if words <= 32 or words * width <= 2048:
         return "lutram"
@@ -92,7 +92,7 @@ def storage(words: int, width: int) -> Literal["lutram", "bram"]:
 def bram18(words: int, width: int, pads: bool = True) -> int:
     """Half blocks of 18 kbit: the best of the aspects 16384x1 to 512x36.
 
-    "104/108 exact" for FIFOs and "48/65 exact, 57/65 within one block" for all memories, cost_model.md section 2, with the
+    104 of 108 FIFOs exact; 48 of 65 other memories exact and 57 within 20 % or one block (docs/estimates.md), with the
     depth rounded up to a power of two on 7-series (`pads`).
     """
     deep = 1 << (words - 1).bit_length() if pads else words
@@ -101,6 +101,7 @@ def bram18(words: int, width: int, pads: bool = True) -> int:
 
 
 def memory_price(words: int, width: int, pads: bool = True) -> Resources:
+    """Estimated resources of a memory where `storage` puts it; `pads` as in `bram18`."""
     if storage(words, width) == "bram":
         return Resources(lut=10, bram18=bram18(words, width, pads))
     return Resources(lut=_lutram(words, width))

@@ -6,10 +6,16 @@ a Kahn network a step that can be taken stays possible until it is taken. So if 
 whole batch within the depths, no order, no timing and no stall at a port can end in a deadlock, as long as every port is
 served eventually. The most beats that any one schedule keeps in each channel are therefore safe depths.
 
+What is assumed. The tool decides how deep a pipeline gets; before synthesis there is only the estimate D of
+`timing.pipeline_depth`. The depths are safe as long as no pipeline is deeper than 2 D + 16 (`deepest`), which the synthesis
+report shows, however unequal they are: where paths meet, a channel also holds what comes early when pipelines on its
+path are shorter and those on the others are not. The margin costs places in FIFOs, most of them in the conditional buffer; speed is still counted with D.
+
 Which schedule. HLS pipelines stall as a whole when an input is empty: what step s computed leaves only when step
 s + D can start, so on the way to the decision every process keeps D steps back, and a padded window waits for rows of
 the next frame. The schedule is the steady state of such pipelines (`timing.steady`, stalling rule) when frames come at
-the interval that the busiest process needs anyway: the conditional buffer then holds just the beats that enter while the
+the interval that the busiest process needs anyway, once with pipelines as estimated and once as deep as assumed at most, and
+the larger count is taken. The conditional buffer then holds just the beats that enter while the
 head cannot yet deliver, whole frames of them where a process of few steps a frame keeps its results back. A batch
 is a piece of the steady state with fewer things to wait for, so the schedule stands for every batch, of one frame or
 many.
@@ -23,25 +29,30 @@ from __future__ import annotations
 
 from codesign.plan.budget import bram18, storage
 from codesign.plan.dataflow import MIN_DEPTH, Channel, Dataflow
-from codesign.plan.timing import steady
+from codesign.plan.timing import Depths, depth_of, steady
+
+MARGIN_CYCLES = 16  # beyond twice the estimate; the deepest pipeline that a report may show
 
 
-def size_fifos(dataflow: Dataflow, *, pipeline: int | None = None, pads: bool = True) -> Dataflow:
-    """The dataflow with safe depths. `pipeline` is the depth of every process's pipeline (None: estimated for each).
+def size_fifos(dataflow: Dataflow, *, pipeline: Depths = None, pads: bool = True) -> Dataflow:
+    """The dataflow with depths that are safe for pipelines up to `deepest`.
 
-    Deep FIFOs fill up the block RAMs that they take; `pads` says that their depth is rounded up there (7-series).
+    `pipeline` is the depth that is expected of every process's pipeline (None: estimated for each). Deep FIFOs fill up
+    the block RAMs that they take; `pads` says that their depth is rounded up there (7-series).
     """
-    free = steady(dataflow, dataflow.bound, pipeline=pipeline)
-    stalled = steady(dataflow, dataflow.bound, pipeline=pipeline, stalling=True)
-    depths = {
-        c.name: _rounded(c, max(MIN_DEPTH, free[c.name] + 1, stalled[c.name] + 1), pads) for c in dataflow.channels
-    }
-    return dataflow.with_depths(depths)
+    deep = deepest(dataflow, pipeline)
+    counts = (
+        steady(dataflow, dataflow.bound, pipeline=pipeline),
+        steady(dataflow, dataflow.bound, pipeline=pipeline, stalling=True),
+        steady(dataflow, dataflow.bound, pipeline=deep, stalling=True, uneven=True),
+    )
+    depths = {c.name: max(MIN_DEPTH, 1 + max(count[c.name] for count in counts)) for c in dataflow.channels}
+    return dataflow.with_depths({c.name: _rounded(c, depths[c.name], pads) for c in dataflow.channels})
 
 
-def fifo_bits(dataflow: Dataflow) -> int:
-    """Bits of all FIFOs together."""
-    return sum(channel.bits for channel in dataflow.channels)
+def deepest(dataflow: Dataflow, pipeline: Depths = None) -> dict[str, int]:
+    """The depth, by process, up to which a pipeline may be deeper than expected without harm."""
+    return {p.name: 2 * depth_of(p, pipeline) + MARGIN_CYCLES for p in dataflow.processes}
 
 
 def _rounded(channel: Channel, depth: int, pads: bool) -> int:

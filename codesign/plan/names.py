@@ -31,13 +31,17 @@ time timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand trior trir
 until_with untyped use uwire var vectored wait wait_order wand weak weak0 weak1 wildcard wire with within wor xnor
 """
 
-# The design's own ports and registers, which the generated top declares beside processes and channels.
-_PORT_WORDS = """
-s_axis_image m_axis_result m_axis_feature image_port result_port control frames frames_done exits ap_clk ap_rst_n ap_start ap_done ap_idle ap_ready aclk aresetn
-interrupt
+# What the emitted files declare beside processes and channels: ports, registers, types, functions and macros.
+_DESIGN_WORDS = """
+s_axis_image m_axis_result m_axis_feature image_port result_port image_word result_word feature_word control frames
+frames_done exits port core cs_region cs_core CS_REGION CS_PROCESS CS_NATIVE CS_PACKED CS_THREADS CS_TRACE
+ap_clk ap_rst_n ap_start ap_done ap_idle ap_ready aclk aresetn interrupt
 """
 
-RESERVED = frozenset(f"{_C_WORDS} {_SV_WORDS} {_PORT_WORDS}".split())
+# Macros that g++ and clang++ define in gnu++98 on Linux.
+_PLATFORM_WORDS = "unix linux i386"
+
+RESERVED = frozenset(f"{_C_WORDS} {_SV_WORDS} {_DESIGN_WORDS} {_PLATFORM_WORDS}".split())
 
 
 class Names:
@@ -47,11 +51,12 @@ class Names:
         self._taken: set[str] = set()
 
     def take(self, wanted: str) -> str:
-        """A free identifier as near to `wanted` as can be: dots become underscores, a clash gets a number."""
+        """A free identifier as near to `wanted` as can be: dots become underscores, a clash gets a number, no
+        letter at all becomes `n_`."""
         base = re.sub(r"\W", "_", wanted, flags=re.ASCII)
         base = re.sub(r"__+", "_", base)
-        if not base[0].isalpha():
-            base = "n" + base if base[0] == "_" else "n_" + base
+        if not base[:1].isalpha():
+            base = "n" + base if base[:1] == "_" else "n_" + base
         if base in RESERVED:
             base += "_"
         name, number = base, 1

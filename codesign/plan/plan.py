@@ -11,7 +11,8 @@ from codesign.errors import FoldingError
 from codesign.files import read_json, write_json
 from codesign.ir.graph import Graph
 from codesign.ops.base import Folding
-from codesign.plan.dataflow import MIN_DEPTH, Dataflow, build
+from codesign.plan.build import build
+from codesign.plan.dataflow import MIN_DEPTH, Dataflow
 from codesign.plan.timing import draining
 
 _FORMAT = "codesign-plan-1"
@@ -51,10 +52,6 @@ class Plan:
     def frames_per_second(self) -> float:
         """What the hardware alone takes in, estimated."""
         return self.clock_mhz * 1e6 / self.interval_cycles
-
-    @property
-    def latency_us(self) -> float:
-        return self.latency_cycles / self.clock_mhz
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict for `json`; `from_json` turns it back."""
@@ -96,6 +93,7 @@ class Plan:
 
 
 def save_plan(plan: Plan, path: Path) -> None:
+    """Writes the plan to a file that `load_plan` reads."""
     write_json(path, plan.to_json())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codesign.errors import FoldingError
 from codesign.ir.types import IntType
-from codesign.plan.dataflow import Channel, Dataflow
+from codesign.plan.dataflow import MAX_BEAT_BITS, Channel, Dataflow
 
 RESULT_BITS = 64
 MIN_FEATURE_BITS = 64  # the header beat carries a 32-bit frame number
@@ -37,4 +38,7 @@ def feature_word(dataflow: Dataflow) -> PortWord:
 def _word(channel: Channel, least: int) -> PortWord:
     container = next(size for size in (8, 16, 32, 64) if size >= channel.dtype.bits)
     bits = max(least, 1 << (channel.lanes * container - 1).bit_length())
+    if bits > MAX_BEAT_BITS:
+        what = f"a port word of {channel.lanes} codes has {bits} bits, more than {MAX_BEAT_BITS}"
+        raise FoldingError(what, where=channel.name, hint=f"use at most {MAX_BEAT_BITS // container} lanes")
     return PortWord(bits, container, channel.lanes, channel.beats, channel.dtype)

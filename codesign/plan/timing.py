@@ -53,7 +53,7 @@ def pipeline_depth(op: Op, folding: Folding, types: tuple[TensorType, ...]) -> i
     """Cycles between the start of a step and its write, from the work of one step; estimated, on the safe side.
 
     3 to read and write, 6 for multipliers, 2 for every level of an adder tree, 3 for a memory. Iteration latencies of
-    8 to 15 in reference/cost_model.md (section 1, our own kernel) lie below what this gives for the same kernels.
+    8 to 15 in reports of such kernels (docs/estimates.md) lie below what this gives for the same ones.
     """
     work = op.work(folding, *types)
     terms = max((-(-count // folding.pe) for count, _ in work.adds), default=0)
@@ -80,7 +80,7 @@ def draining(dataflow: Dataflow, interval: int = 0) -> Dataflow:
 
     Stalling pipelines otherwise keep the last results of a frame until later frames push them out: a process of one
     step a frame keeps as many frames as its pipeline is deep. Draining costs depth + 2 cycles a frame (one loop
-    per frame, by the rules of reference/cost_model.md), which are free as long as they fit into `interval` cycles
+    per frame, docs/estimates.md), which are free as long as they fit into `interval` cycles
     (0: the dataflow's bound). Processes whose work reaches into the next frame run on.
     """
     interval = interval or dataflow.bound
@@ -156,27 +156,59 @@ class _Simulation:
         return int(marks[len(marks) // self.frames - 1])
 
 
-def steady(dataflow: Dataflow, pace: int, *, pipeline: Depths = None, stalling: bool = False) -> dict[str, int]:
+def steady(
+    dataflow: Dataflow, pace: int, *, pipeline: Depths = None, stalling: bool = False, uneven: bool = False
+) -> dict[str, int]:
     """The most beats waiting in each channel when frames have come every `pace` cycles, evenly, for ever.
 
     Everything then repeats each `pace` cycles, so one frame tells all: a step waits for reads of its own frame or
     for those of the frame before, which are `pace` cycles and one frame's steps earlier; older ones never wait longer
     while no process needs more than `pace` cycles a frame.
+
+    With `uneven`, pipelines on the paths that meet at a process may each have any lesser depth, down to 0.
     """
     assert pace >= dataflow.bound, f"{pace} cycles a frame are too few"
-    visible: dict[str, Steps] = {}
-    occupancy: dict[str, int] = {}
-    for name in dataflow.inputs:
-        beats = dataflow.channel(name).beats
-        visible[name] = np.arange(beats, dtype=np.int64) * pace // beats
+    run = _Steady(dataflow, pace, pipeline, stalling, uneven)
     for process in dataflow.processes:
-        frame, depth = schedule(process, 1), depth_of(process, pipeline)
-        starts = _SteadyStarts(frame, [visible[name] for name in process.streams], process.cycles, pace)
+        run.visit(process)
+    return run.occupancy | dict.fromkeys(dataflow.outputs, 1)
+
+
+class _Steady:
+    """Visits the processes in order. `early` is when beats come if pipelines on the way from the last fork that all
+    paths share, or the last process where paths meet, hold nothing back."""
+
+    def __init__(self, dataflow: Dataflow, pace: int, pipeline: Depths, stalling: bool, uneven: bool) -> None:
+        self.pace, self.pipeline, self.stalling, self.uneven = pace, pipeline, stalling, uneven
+        self.visible: dict[str, Steps] = {}
+        self.occupancy: dict[str, int] = {}
+        for name in dataflow.inputs:
+            beats = dataflow.channel(name).beats
+            self.visible[name] = np.arange(beats, dtype=np.int64) * pace // beats
+        self.early = dict(self.visible)
+        self.open = set(self.visible)  # channels written and not yet read
+
+    def visit(self, process: Process) -> None:
+        frame, depth = schedule(process, 1), depth_of(process, self.pipeline)
+        starts = self._starts(process, frame, self.visible)
         for name, reads in zip(process.streams, frame.reads, strict=True):
-            occupancy[name] = _steady_occupancy(visible[name], starts.at(reads), pace)
-        left = starts.at(frame.writes + depth) + 1 if stalling else starts.at(frame.writes) + depth + 1
-        visible |= dict.fromkeys(process.outputs, left)
-    return occupancy | dict.fromkeys(dataflow.outputs, 1)
+            self.occupancy[name] = self._occupancy(process, name, starts.at(reads))
+        left = starts.at(frame.writes + depth) + 1 if self.stalling else starts.at(frame.writes) + depth + 1
+        self.visible |= dict.fromkeys(process.outputs, left)
+        if self.uneven:
+            shared = len(process.streams) > 1 or self.open == set(process.streams)
+            first = starts if shared else self._starts(process, frame, self.early)
+            self.early |= dict.fromkeys(process.outputs, first.at(frame.writes) + 1)
+        self.open = self.open - set(process.streams) | set(process.outputs)
+
+    def _starts(self, process: Process, frame: Schedule, available: Mapping[str, Steps]) -> _SteadyStarts:
+        return _SteadyStarts(frame, [available[name] for name in process.streams], process.cycles, self.pace)
+
+    def _occupancy(self, process: Process, name: str, read: Steps) -> int:
+        most = _steady_occupancy(self.visible[name], read, self.pace)
+        if self.uneven and len(process.streams) > 1:
+            most = max(most, _steady_occupancy(self.early[name], read, self.pace))
+        return most
 
 
 class _SteadyStarts:

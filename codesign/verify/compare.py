@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,6 @@ class Difference:
     got: int
     codes: int  # differing codes in the layer
     frames: int  # frames with a differing code
-
-    def at_frame(self, frame: int) -> Difference:
-        """The same difference under the frame's number in a longer batch, for one that was run again alone."""
-        return replace(self, frame=frame)
 
     def __str__(self) -> str:
         place = f"frame {self.frame}, {self.layer}{list(self.index)} (row, column, channel)"
@@ -63,11 +59,6 @@ class Comparison:
             return f"{totals} are equal"
         extent = f"in {len(self.differences)} values and {self.mismatched_frames} frames"
         return f"{self.mismatched_codes} of {totals} differ {extent}; first: {self.first}"
-
-    def demand_equal(self, where: str = "", hint: str = "") -> None:
-        """Raises VerificationError naming the first difference, when there is one."""
-        if self.first is not None:
-            raise VerificationError(str(self), where=where, hint=hint)
 
 
 def first_difference(name: str, want: npt.ArrayLike, got: npt.ArrayLike) -> Difference | None:

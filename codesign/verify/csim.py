@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +29,8 @@ from codesign.verify.tools import compiler, vendor_headers
 
 Types = Literal["native", "vendor", "packed"]
 BATCH = 4  # frames a call: its channels' beats stay in the second-level cache
-_WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label")
+BUILDS = 4  # compiled programs kept of one design
+_WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class CsimReport:
     images_per_cpu_s: float
     headers: str
     first_difference: Difference | None
+    compared: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         first = None if self.first_difference is None else str(self.first_difference)
@@ -70,6 +75,7 @@ class CsimReport:
             "frames": self.frames,
             "mismatched_frames": self.mismatched_frames,
             "mismatched_codes": self.mismatched_codes,
+            "compared": list(self.compared),
             "types": self.types,
             "compile_cpu_s": round(self.compile_cpu_s, 3),
             "images_per_cpu_s": round(self.images_per_cpu_s, 1),
@@ -102,11 +108,11 @@ def compile_csim(
         str(hls / "csim" / "csim.cpp"),
         str(hls / "src" / f"{top}.cpp"),
     ]
-    sources = sorted((hls / "src").iterdir()) + sorted(compat_folder().iterdir()) + [hls / "csim" / "csim.cpp"]
-    key = hashlib.sha256("\0".join(command).encode() + b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
+    key = _build_key(hls, command, types)
     program, record = hls / "build" / key / "csim", hls / "build" / key / "build.json"
     if program.is_file() and record.is_file():
         built = read_json(record)
+        os.utime(program.parent)
         return Build(program, types, headers, built["compile_cpu_s"], built["warnings"], "-DCS_TRACE" in flags)
     program.parent.mkdir(parents=True, exist_ok=True)
     partial = program.with_suffix(".partial")
@@ -119,6 +125,7 @@ def compile_csim(
         )
     partial.rename(program)
     write_json(record, {"command": command, "compile_cpu_s": done.cpu_s, "warnings": done.stderr})
+    _forget_old(hls / "build")
     return Build(program, types, headers, done.cpu_s, done.stderr, "-DCS_TRACE" in flags)
 
 
@@ -201,6 +208,7 @@ def check(
         rate,
         build.headers,
         first,
+        compared=(*(("logits", "features") if build.traces else ()), "decision", "m_axis_feature"),
     )
 
 
@@ -239,6 +247,31 @@ def _flags(types: Types, threads: bool, standard: str, optimize: str) -> tuple[l
     elif types != "packed":
         flags.append("-DCS_TRACE")
     return flags, headers
+
+
+def _build_key(hls: Path, command: Sequence[str], types: Types) -> str:
+    """A hash of everything that decides the program: sources, flags, the compiler, the type headers."""
+    digest = hashlib.sha256("\0".join([*command, _compiler_version(shutil.which(command[0]) or command[0])]).encode())
+    if types != "native":
+        header = (vendor_headers().path / "ap_int.h").resolve()
+        about = header.stat()
+        digest.update(f"\0{header} {about.st_size} {about.st_mtime_ns}".encode())
+    for path in (*sorted((hls / "src").iterdir()), *sorted(compat_folder().iterdir()), hls / "csim" / "csim.cpp"):
+        content = path.read_bytes()
+        digest.update(f"\0{path.name} {len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=8)
+def _compiler_version(program: str) -> str:
+    return run([program, "--version"]).stdout.partition("\n")[0]
+
+
+def _forget_old(folder: Path) -> None:
+    """Removes all but the programs used last."""
+    builds = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime_ns)
+    for path in builds[:-BUILDS]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _first_error(text: str) -> str:

@@ -3,14 +3,13 @@
 # Legend: N frames; H, W rows and columns; C channels.
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.errors import GraphError, VerificationError
+from codesign.errors import GraphError, VerificationError, nearest
 from codesign.ir.graph import Graph, GraphInput
 from codesign.ir.types import Codes, TensorType
 
@@ -84,7 +83,7 @@ def _kept(graph: Graph, keep: Collection[str] | None) -> tuple[str, ...]:
     names = (*graph.outputs, *(point.logits for point in graph.exits)) if keep is None else tuple(keep)
     for name in names:
         if name not in graph.types:
-            raise GraphError(f"cannot keep {name!r}: no such value", where=graph.name, hint=_nearest(name, graph.types))
+            raise GraphError(f"cannot keep {name!r}: no such value", where=graph.name, hint=nearest(name, graph.types))
     return tuple(dict.fromkeys(names))
 
 
@@ -93,7 +92,7 @@ def _checked_inputs(graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> tuple[
     names = [value.name for value in graph.inputs]
     for name in inputs:
         if name not in names:
-            raise GraphError(f"{name!r} is not an input", where=graph.name, hint=_nearest(name, names))
+            raise GraphError(f"{name!r} is not an input", where=graph.name, hint=nearest(name, names))
     arrays: dict[str, Integers] = {}
     frames: int | None = None
     for value in graph.inputs:
@@ -177,8 +176,3 @@ def _first_outside(array: Integers, type_: TensorType) -> tuple[int, ...] | None
     # Python integers, because a 64-bit bound need not fit the array's own dtype.
     flat = next(i for i, code in enumerate(array.ravel().tolist()) if not low <= code <= high)
     return tuple(int(i) for i in np.unravel_index(flat, array.shape))
-
-
-def _nearest(word: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"

@@ -9,7 +9,8 @@ from codesign.emit.hls import emit_hls
 from codesign.emit.lint import demand_clean, lint
 from codesign.errors import VerificationError
 from codesign.ir.graph import Graph
-from codesign.plan.dataflow import Dataflow, build
+from codesign.plan.build import build
+from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 
 CPP, DOT, PORTS, AXIS = "src/net.cpp", "src/cs_channel_dot.h", "src/cs_ports.h", "src/cs_axis.h"
@@ -56,7 +57,7 @@ BREAKS = {
     "loop label": (DOT, "Frame:\n", "", "a loop without a label"),
     "label shared": (DOT, "    Pixel:\n        for", "    Pixel:\n        if (frames) for", "a loop without a label"),
     "pragma outside": (DOT, "                for (int chunk = 0; chunk < C::CHUNKS; ++chunk) {\n#pragma HLS PIPELINE II=1", "#pragma HLS PIPELINE II=1\n                for (int chunk = 0; chunk < C::CHUNKS; ++chunk) {", "'#pragma HLS PIPELINE' is not at the start of a loop's body"),
-    "pragma late": (DOT, "#pragma HLS UNROLL\n                            typename C::y_t sum", "                            int x = 0;\n#pragma HLS UNROLL\n                            typename C::y_t sum", "'#pragma HLS UNROLL' is not at the start"),
+    "pragma late": (DOT, "#pragma HLS UNROLL\n                            typename C::y_t dot", "                            int x = 0;\n#pragma HLS UNROLL\n                            typename C::y_t dot", "'#pragma HLS UNROLL' is not at the start"),
     "result TLAST": (PORTS, "word.last = frame == frames - 1;", "", "port 'm_axis_result': cs::result_port writes it and never sets TLAST"),
     "feature TLAST": (PORTS, "word.last = trailer;", "if (word.last == trailer) return;", "port 'm_axis_feature': cs::conditional_buffer writes it and never sets TLAST"),
     "no interface": (CPP, "#pragma HLS INTERFACE axis port=m_axis_result\n", "", "port 'm_axis_result' has not one '#pragma HLS INTERFACE axis port=m_axis_result'"),
@@ -64,7 +65,7 @@ BREAKS = {
     "register": (CPP, "#pragma HLS INTERFACE s_axilite port=threshold bundle=control\n", "", "port 'threshold' has not one"),
     "interface below": (PORTS, "#pragma HLS INLINE\n    unsigned count", "#pragma HLS INTERFACE axis port=port\n    unsigned count", "cs::result_port has an INTERFACE pragma but is not the top function"),
     "port unused": (CPP, "m_axis_feature, frames));", "frames));", "port 'm_axis_feature' is used by 0 processes, not one"),
-    "auto": (DOT, "const int lane =", "const auto lane =", "'auto' is not C++98"),
+    "auto": (DOT, "const typename C::y_t sum =", "const auto sum =", "'auto' is not C++98"),
     "constexpr": (AXIS, "namespace cs {", "namespace cs {\nconstexpr int x = 1;", "'constexpr' is not C++98"),
     "nullptr": (PORTS, "unsigned count = 0;", "unsigned count = 0; int* p = nullptr;", "'nullptr' is not C++98"),
     "static_assert": (PORTS, "unsigned count = 0;", 'unsigned count = 0; static_assert(C::X::LANES == 1, "");', "'static_assert' is not C++98"),
@@ -104,7 +105,10 @@ def test_simulation_code_may_be_newer(design: tuple[dict[str, str], Dataflow]) -
 
 def test_stops_emission_with_the_first_finding(design: tuple[dict[str, str], Dataflow]) -> None:
     sources, dataflow = design
-    broken = {**sources, DOT: sources[DOT].replace("Frame:\n", "").replace("const int lane =", "const auto lane =")}
+    broken = {
+        **sources,
+        DOT: sources[DOT].replace("Frame:\n", "").replace("const typename C::y_t sum =", "const auto sum ="),
+    }
     with pytest.raises(
         VerificationError,
         match=r"src/cs_channel_dot.h:\d+: 'auto' is not C\+\+98 \(and 1 more findings\)\n  hint: a template",

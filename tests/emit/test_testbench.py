@@ -14,7 +14,8 @@ from codesign.emit.testbench import emit_testbench
 from codesign.files import write_tree
 from codesign.ir import Codes
 from codesign.ops.exit_decision import ExitDecision
-from codesign.plan.dataflow import Dataflow, build
+from codesign.plan.build import build
+from codesign.plan.dataflow import Dataflow
 from codesign.verify import golden
 
 FRAMES = 4

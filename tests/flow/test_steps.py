@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -71,6 +73,65 @@ def test_changed_data_of_the_user_is_noticed(tmp_path):
     before = experiment.data_key
     np.savez(tmp_path / "bars.npz", x=np.ones((300, 12, 12), np.uint8), y=np.arange(300) % 3)
     assert experiment.data_key != before
+
+
+OWN = """
+from torch import nn
+from codesign.nn.exits import Exit, MultiExit
+
+class Own(MultiExit):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+        self.exit1 = Exit(nn.Sequential(nn.Flatten(), nn.Linear(200, classes)))
+        self.final = Exit(nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(200, classes)))
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.exit1(x), self.final(x)
+
+def frames():
+    import numpy as np
+    with np.load("bars.npz") as archive:
+        return archive["x"], archive["y"]
+"""
+
+
+@pytest.fixture
+def own_run(tmp_path, monkeypatch):
+    """A trained and quantized run of the user's own network and frames, and `own_net.py`, which both come from."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_net.py").write_text(OWN)
+    config = write_config(tmp_path)
+    text = config.read_text().replace("options = { stem_channels = 2, branch_channels = 4 }\n", "")
+    text = text.replace('"lenet5"', '"own_net:Own"').replace('"npz"', '"python"')
+    config.write_text(text.replace(f'path = "{tmp_path / "bars.npz"}"', 'path = "own_net:frames"'))
+    quantize(open_experiment(config, "run"))
+    yield tmp_path
+    sys.modules.pop("own_net", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return self.exit1(x), self.final(x)", "return self.exit1(x), self.final(x + x)"),
+        ('archive["y"]', '2 - archive["y"]'),
+    ],
+    ids=["network", "frames"],
+)
+def test_changed_code_of_the_user_is_trained_again(own_run, old, new):
+    lines: list[str] = []
+    quantize(open_experiment("run", say=lines.append))
+    assert lines == ["quantize: up to date, run/graph.json"]
+
+    (own_run / "own_net.py").write_text(OWN.replace(old, new))
+    sys.modules.pop("own_net")
+    importlib.invalidate_caches()
+    before = (own_run / "run" / "weights.safetensors").read_bytes()
+    metrics = quantize(open_experiment("run", say=lines.append))
+    assert (own_run / "run" / "weights.safetensors").read_bytes() != before and metrics
+    assert [line.partition(":")[0] for line in lines[1:]] == ["train", "train", "quantize", "quantize"]
 
 
 def test_a_lost_file_is_made_again(tmp_path):
@@ -195,6 +256,14 @@ def test_a_config_is_named_after_its_file_unless_it_has_a_name(tmp_path, monkeyp
     (tmp_path / "bad.toml").write_text('name = "../up"\n')
     with pytest.raises(ConfigError, match="cannot name a run folder"):
         open_experiment(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("config", [Config(name="../../x"), Config(name="a\0b"), Config(seed=-1)])
+def test_a_config_of_python_values_is_checked_too(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot name a run folder|control character|is no seed"):
+        open_experiment(config)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_folder_has_its_place(tmp_path):

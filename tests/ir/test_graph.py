@@ -6,6 +6,7 @@ import pytest
 
 from codesign.errors import GraphError
 from codesign.ir import ExitPoint, Graph, GraphInput, IntType, Node, TensorType
+from codesign.ir.graph import identifier
 from codesign.ops.add import Add
 from codesign.ops.flatten import Flatten
 from codesign.ops.max_pool import MaxPool
@@ -35,7 +36,6 @@ def test_questions_about_values() -> None:
 def test_equal_graphs_are_equal() -> None:
     assert replace(GRAPH) == GRAPH
     assert hash(replace(GRAPH)) == hash(GRAPH)
-    assert GRAPH.with_nodes(NODES) == GRAPH
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,8 @@ def test_equal_graphs_are_equal() -> None:
         ({"nodes": NODES[::-1]}, "reads 'a', which is not defined before it"),
         ({"nodes": (*NODES, Node("1bad", Flatten(), ("x",)))}, "'1bad' is not a name"),
         ({"nodes": (*NODES, Node("bad..name", Flatten(), ("x",)))}, "is not a name"),
+        ({"exits": (ExitPoint("two\nlines", "a"),)}, "is not a name"),
+        ({"exits": (ExitPoint("", "a"),)}, "'' is not a name"),
         ({"outputs": ("nowhere",)}, "'nowhere' is not a value"),
         ({"exits": (ExitPoint("e", "nowhere"),)}, "'nowhere' is not a value"),
         ({"nodes": (*NODES, Node("d", Add(), ("x", "a")))}, "cannot add"),
@@ -66,3 +68,21 @@ def test_unknown_names_come_with_the_known_ones() -> None:
     with pytest.raises(GraphError, match="no exit is named 'z'") as raised:
         GRAPH.exit("z")
     assert raised.value.hint == "exits: early, late"
+
+
+@pytest.mark.parametrize("name", ["", "my run", "a-b", "2b", "two\nlines", "*/"])
+def test_a_graph_has_a_name_and_any_text_has_one_near(name: str) -> None:
+    with pytest.raises(GraphError, match="is not a name") as raised:
+        replace(GRAPH, name=name)
+    assert raised.value.hint
+
+    assert replace(GRAPH, name=identifier(name)).types == GRAPH.types
+
+
+def test_a_name_is_near_its_text() -> None:
+    assert [identifier(text) for text in ("lenet5_mnist", "my run-2", "2b", "")] == [
+        "lenet5_mnist",
+        "my_run_2",
+        "n_2b",
+        "n_",
+    ]

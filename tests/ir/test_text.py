@@ -104,7 +104,10 @@ everything = st.builds(
 )
 
 
-@given(everything, st.text(), st.text())
+names = st.from_regex(r"[A-Za-z_]\w*(\.\w+)*", fullmatch=True, alphabet=st.characters(max_codepoint=127))
+
+
+@given(everything, names, names)
 def test_any_field_and_any_name_reads_back(op: Everything, name: str, exit_name: str) -> None:
     graph = Graph(name, (IMAGE,), (Node("a.b", op, ("image",)),), (), (ExitPoint(exit_name, "a.b"),))
     again = parse_graph(print_graph(graph), {"everything": Everything}, constants_of(graph))

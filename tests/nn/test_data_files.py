@@ -278,9 +278,12 @@ def test_no_pickle_reaches_numpy(tmp_path: Path):
     """In a process of its own: what used to go wrong here was a crash."""
     for name, value in ATTACKS.items():
         (tmp_path / name).write_bytes(bare({b"data": value, b"labels": [0, 1]}))
+    (tmp_path / "tuples in tuples as a key").write_bytes(b"\x80\x02}N" + b"\x85" * 3_000_000 + b"Ns.")
     command = [sys.executable, "-c", READ_ALL, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert done.stdout.splitlines() == [f"{name} refused" for name in sorted(ATTACKS)], done.stderr
+    assert done.stdout.splitlines() == [
+        f"{name} refused" for name in sorted([*ATTACKS, "tuples in tuples as a key"])
+    ], done.stderr
     assert done.returncode == 0
 
 
@@ -301,6 +304,7 @@ def test_plain_arrays_arrive_as_they_were(array: np.ndarray):
     assert (got.dtype, got.shape) == (array.dtype, array.shape) and np.array_equal(got, array)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED, reason="needs CODESIGN_DATA with cifar10/")
 def test_the_official_batches_are_read():
     splits = load_data(DataConfig("cifar10", folder=SHARED), 1)

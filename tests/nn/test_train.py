@@ -265,7 +265,10 @@ WHOLE = changed()
         (b"\xff" * 8 + WHOLE[8:], "is truncated or not a safetensors file"),
         (WHOLE.replace(b'"shape":[3]', b'"shape":[9]', 1), "is truncated or not a safetensors file"),
         (b"PK\x03\x04 a pickle, as torch.save writes it", "is truncated or not a safetensors file"),
-        (changed(final__head__bias=None), "misses 'final.head.bias': these are the weights of another network"),
+        (
+            changed(final__head__bias=None),
+            r"misses 'final.head.bias': these are the weights of another network(.|\n)*or `codesign train --force`",
+        ),
         (changed(more=torch.zeros(1)), "has the unknown 'more'"),
         (changed(final__head__bias=torch.zeros(4)), r"final.head.bias has shape \(4,\), not \(3,\)"),
         (changed(final__head__bias=torch.zeros(3, dtype=torch.int64)), "final.head.bias is torch.int64, not"),

@@ -11,7 +11,7 @@ from bench import Case, codes_of, run_cases
 from codesign.ir import Graph, GraphInput, Node
 from codesign.ops import OPS, Example, Op
 from codesign.ops.fork import Fork
-from codesign.plan.dataflow import build
+from codesign.plan.build import build
 
 FRAMES = 3
 PROCESSES = sorted(name for name, op in OPS.items() if not op.port and not op.view)

@@ -8,10 +8,13 @@ from strategies import small_graphs
 
 from codesign.devices import load_device
 from codesign.errors import FoldingError
+from codesign.ir import Graph, GraphInput, IntType, Node, TensorType
 from codesign.ops import Folding
+from codesign.ops.add import Add
 from codesign.plan import tokens
 from codesign.plan.balance import FRACTION, balance
 from codesign.plan.budget import total
+from codesign.plan.dataflow import MAX_BEAT_BITS
 from codesign.plan.plan import realize
 from codesign.plan.timing import simulate
 
@@ -108,3 +111,12 @@ def test_fixed_foldings_are_checked():
     with pytest.raises(FoldingError, match=r"exit1\.conv\.mac: PE=3, SIMD=9 is not a legal folding") as caught:
         balance(lenet_branch(), VIRTEX, foldings={"exit1.conv.mac": (3, 9)})
     assert "use PE in [1, 2, 4, 8, 16], SIMD in [1, 2, 3, 6, 9, 18, 27, 54]" in caught.value.hint
+
+
+def test_no_beat_is_chosen_that_is_wider_than_an_ap_uint_can_be():
+    wide = TensorType((1, 1, 256), IntType(32), 1.0)  # a pixel of 8192 bits
+    graph = Graph("wide", (GraphInput("x", wide),), (Node("y", Add(), ("x", "x")),), ("y",))
+
+    dataflow = realize(graph, balance(graph, VIRTEX))
+
+    assert max(channel.width for channel in dataflow.channels) <= MAX_BEAT_BITS

@@ -1,4 +1,4 @@
-"""The rules of cost_model.md section 2, one by one, and that prices are quick."""
+"""The rules of docs/estimates.md, one by one, and that prices are quick."""
 
 import time
 
@@ -12,7 +12,8 @@ from codesign.ir import Constant, IntType, TensorType
 from codesign.ops import Folding
 from codesign.ops.matrix_vector import MatrixVector
 from codesign.plan.budget import Resources, bram18, channel_price, price, storage, total
-from codesign.plan.dataflow import Channel, build, legal
+from codesign.plan.build import build
+from codesign.plan.dataflow import Channel, legal
 
 U8 = IntType(8, signed=False)
 

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import small_graphs
 
+from codesign.emit.templates import template_folder
 from codesign.errors import FoldingError, GraphError
 from codesign.ir import Constant, Graph, GraphInput, IntType, Node, TensorType
 from codesign.ops import Folding
 from codesign.ops.add import Add
 from codesign.ops.matrix_vector import MatrixVector
-from codesign.plan.dataflow import Dataflow, build, conversion, input_lanes, legal
+from codesign.plan.build import build, conversion
+from codesign.plan.dataflow import MAX_BEAT_BITS, Dataflow, input_lanes, legal
 from codesign.plan.names import RESERVED, Names
+from codesign.plan.ports import image_word
 
 BRANCHES = (lenet_branch, residual_branch, depthwise_branch)
 U8 = TensorType((2, 2, 4), IntType(8, signed=False), 1.0)
@@ -177,3 +180,64 @@ def test_keywords_and_clashes_get_another_name():
         "n_x",
         "frames_",
     ]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "image_word",
+        "result_word",
+        "feature_word",
+        "image_port",
+        "result_port",
+        "frames_done",
+        "exits",
+        "port",
+        "core",
+        "cs_region",
+        "cs_core",
+        "CS_REGION",
+        "CS_PROCESS",
+        "unix",
+        "linux",
+        "i386",
+    ],
+)
+def test_what_the_emitted_file_owns_is_never_given_out(word):
+    assert Names().take(word) == f"{word}_"
+
+
+@pytest.mark.parametrize("text", ["", "_", "...", "1", "ü"])
+def test_a_text_without_letters_has_a_name(text):
+    names = Names()
+
+    taken = [names.take(text) for _ in range(3)]
+
+    assert len(set(taken)) == 3
+    assert all(re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) for name in taken)
+
+
+def wide(channels, bits=32):
+    return Graph("wide", (GraphInput("x", TensorType((1, 1, channels), IntType(bits), 1.0)),), (), ("x",))
+
+
+def test_a_beat_is_never_wider_than_an_ap_uint_can_be():
+    assert build(wide(128), {}).channel("x_in").width == MAX_BEAT_BITS
+
+    with pytest.raises(FoldingError, match="256 lanes of 32 bits are wider than 4096 bits") as raised:
+        build(wide(256), {})
+    assert raised.value.hint == "use at most 128 lanes"
+    assert build(wide(256), {"x": Folding(128, 128)}).channel("x_in").width == MAX_BEAT_BITS
+
+
+def test_the_widest_beat_is_what_the_library_lets_ap_int_be():
+    text = (template_folder() / "lib" / "cs_types.h").read_text()
+
+    assert f"#define AP_INT_MAX_W {MAX_BEAT_BITS} " in text
+
+
+def test_a_port_word_is_never_wider_either():
+    dataflow = build(wide(90, 33), {})
+
+    with pytest.raises(FoldingError, match="8192 bits, more than 4096"):
+        image_word(dataflow)

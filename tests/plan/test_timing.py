@@ -9,7 +9,7 @@ from strategies import small_graphs
 
 from codesign.ops import Folding
 from codesign.plan import tokens
-from codesign.plan.dataflow import build
+from codesign.plan.build import build
 from codesign.plan.timing import draining, simulate, steady
 
 LENET = {

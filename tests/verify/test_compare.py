@@ -47,8 +47,6 @@ def test_the_first_layer_in_order_comes_first() -> None:
     assert str(comparison).startswith(
         "4 of 4 codes of 2 values over 2 frames differ in 2 values and 2 frames; first: frame 0, a[0, 0, 0]"
     )
-    with pytest.raises(VerificationError, match="want 0, got 1"):
-        comparison.demand_equal("csim")
 
 
 def test_frames_that_differ_in_several_layers_count_once() -> None:
@@ -58,13 +56,11 @@ def test_frames_that_differ_in_several_layers_count_once() -> None:
     comparison = compare_values({"a": want, "b": want}, {"a": a, "b": b}, ("a", "b"))
     assert (comparison.mismatched_frames, comparison.mismatched_codes) == (3, 4)
     assert [(d.frame, d.frames) for d in comparison.differences] == [(0, 2), (2, 2)]
-    assert comparison.differences[1].at_frame(7).frame == 7
 
 
 def test_equal_values_are_equal() -> None:
     values = {"a": np.zeros((2, 1, 1, 1), int)}
     comparison = compare_values(values, {"a": np.zeros((2, 1, 1, 1), np.uint8)}, ["a"])
-    comparison.demand_equal()
     assert comparison.equal
     assert str(comparison) == "2 codes of 1 values over 2 frames are equal"
 

@@ -16,7 +16,7 @@ from codesign.emit.project import emit_project
 from codesign.emit.testbench import emit_testbench
 from codesign.errors import ToolError
 from codesign.files import write_tree
-from codesign.plan.dataflow import build
+from codesign.plan.build import build
 from codesign.plan.fifos import size_fifos
 from codesign.plan.ports import feature_word, image_word
 from codesign.verify import golden

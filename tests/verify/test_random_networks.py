@@ -15,7 +15,7 @@ from codesign.files import write_tree
 from codesign.ir import Graph
 from codesign.ops import Folding
 from codesign.ops.base import Op
-from codesign.plan.dataflow import build
+from codesign.plan.build import build
 from codesign.plan.fifos import size_fifos
 from codesign.verify import golden
 from codesign.verify.csim import check, compile_csim

@@ -14,7 +14,8 @@ from codesign.emit.hls import compat_folder, emit_hls
 from codesign.errors import VerificationError
 from codesign.files import write_tree
 from codesign.ir import Codes, Graph
-from codesign.plan.dataflow import Dataflow, build
+from codesign.plan.build import build
+from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 from codesign.verify import golden
 from codesign.verify.csim import Build, compile_csim, simulate

@@ -17,7 +17,7 @@ from codesign.emit.project import emit_project, tcl_word
 from codesign.emit.testbench import emit_testbench
 from codesign.errors import ConfigError, ToolError
 from codesign.files import write_tree
-from codesign.plan.dataflow import build
+from codesign.plan.build import build
 from codesign.verify import golden
 from codesign.verify.tools import VENDOR_HLS
 from codesign.verify.vendor import command_line, find_tool, run_hls

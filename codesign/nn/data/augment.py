@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from codesign.errors import ConfigError
-from codesign.nn.objects import nearest
+from codesign.errors import ConfigError, nearest
 
 SHIFT_PIXELS = 2
 CROP_PIXELS = 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import DataError
 
+MAX_TUPLES = 1000  # an array has four; Python crashes on the hash of tuples nested deeper than its stack
 _CODE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248])")
 
 
@@ -121,6 +123,8 @@ def read_pickle(data: bytes, where: str) -> Any:
     Arrays are the value itself or values of a dict that is.
     """
     try:
+        if sum(op.name.startswith("TUPLE") for op, _, _ in pickletools.genops(data)) > MAX_TUPLES:
+            raise pickle.UnpicklingError(f"more than {MAX_TUPLES} tuples")
         return _finished(_PlainUnpickler(io.BytesIO(data), encoding="bytes").load())
     except DataError as error:
         raise DataError(error.what, where=where, hint=error.hint) from None

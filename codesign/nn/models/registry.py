@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from codesign.config import ModelConfig
-from codesign.errors import ModelError
+from codesign.errors import ModelError, nearest
 from codesign.nn.exits import check_model
 from codesign.nn.models.lenet import LeNet5
 from codesign.nn.models.mobile import mobile_cifar
 from codesign.nn.models.resnet import resnet_cifar
 from codesign.nn.models.vgg import vgg_cifar
-from codesign.nn.objects import accepted, load_object, nearest
+from codesign.nn.objects import accepted, load_object
 
 ZOO: Mapping[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
