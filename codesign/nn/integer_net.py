@@ -143,7 +143,7 @@ class QuantizedNet(nn.Module):
 
 def pixel_codes(images: NDArray[np.uint8]) -> Tensor:
     """Images (N, H, W, C) as uint8 codes (N, C, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())  # one-channel views of read-only data stay read-only
 
 
 def move(step: Step, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""LeNet-5 with one early exit after the first convolution, as in the early-exit paper (reference/early_exit.md)."""
+"""LeNet-5 with one early exit after the first convolution; its branch is one convolution and one linear layer."""
 
 from __future__ import annotations
 
