@@ -26,7 +26,8 @@ from codesign import console
 from codesign.files import read_json
 from codesign.flow.experiment import Experiment, open_experiment
 from codesign.flow.hls import Design, load_design, need_hls, sources
-from codesign.verify.csim import Build, compile_csim, simulate
+from codesign.verify.builds import Build, compile_csim
+from codesign.verify.csim import simulate
 
 TYPES = ("native", "vendor")
 # What the project promises on one core of a machine of today: at least, and at most.

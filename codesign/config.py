@@ -208,7 +208,7 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
     if isinstance(value, kind) and not isinstance(value, bool):
         if kind is int and abs(value) > 2**32:
             raise ConfigError(f"{value} is too large", where=where, hint=f"use at most {2**32}")
-        if kind is str and not _is_text(value):
+        if isinstance(value, str) and not _is_text(value):
             raise ConfigError(f"{value!r} holds a control character", where=where, hint="use printable text")
         return value
     hint = "see docs/config.md for the type of every key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import jinja2
 import numpy as np
@@ -51,7 +51,7 @@ def environment() -> jinja2.Environment:
         autoescape=False,
     )
     env.filters.update({"ctype": ctype, "beat": beat, "braces": braces, "storage": fifo_storage})
-    env.globals["memory_storage"] = storage
+    cast(dict[str, Any], env.globals)["memory_storage"] = storage
     return env
 
 
@@ -80,7 +80,8 @@ def braces(array: npt.NDArray[np.int64], indent: int = 8) -> str:
 
 
 def _wrapped(text: str, indent: int) -> str:
-    lines, start = [], 0
+    lines: list[str] = []
+    start = 0
     room = _WIDTH - indent
     while len(text) - start > room:
         cut = text.rindex(" ", start, start + room)

@@ -13,7 +13,8 @@ from codesign.flow.cascade import unit_of
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import load_design, need_hls
 from codesign.ir import Codes
-from codesign.verify.csim import CsimReport, Types, check, compile_csim
+from codesign.verify.builds import Types, compile_csim
+from codesign.verify.csim import CsimReport, check
 
 CHUNK_CODES = 1 << 24  # codes of the head's values compared at a time, which bounds the memory
 

@@ -192,14 +192,16 @@ class _Search:
         return {lanes: _Entry(e.cost, None, (lanes,)) for lanes, e in tables[node.inputs[0]].items()}
 
     def _node_table(self, node: Node, tables: Mapping[str, _Table], goal: int) -> _Table:
-        op, types, table = _op(node), self._types(node), {}
+        op, types = _op(node), self._types(node)
+        table: _Table = {}
         streams = node.inputs[: len(node.inputs) - op.registers]
         shares = [self.shares[source] for source in streams]
         limit = _NEVER if node.name in self.fixed else goal
         ways: dict[tuple[int, int], tuple[float, int]] = {}
         for folding in self._options(node, limit):
             lanes = input_lanes(op, folding, types)
-            cost, sources = _cost(op, folding, types, self.device), []
+            cost = _cost(op, folding, types, self.device)
+            sources: list[int] = []
             for i, want in enumerate(lanes):
                 key = (i, want)
                 if key not in ways:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from codesign.errors import FoldingError
 from codesign.files import read_json, write_json
@@ -71,20 +71,21 @@ class Plan:
     @staticmethod
     def from_json(value: Any, where: str = "plan") -> Plan:
         """The plan of a parsed JSON value; raises FoldingError that names the key that is missing or wrong."""
-        if not isinstance(value, Mapping) or value.get("format") != _FORMAT:
+        table: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, Mapping) else dict[str, Any]()
+        if table.get("format") != _FORMAT:
             raise FoldingError(f"this is no plan of format {_FORMAT}", where=where, hint=_HINT)
         try:
             return Plan(
-                device=str(value["device"]),
-                clock_mhz=float(value["clock_mhz"]),
+                device=str(table["device"]),
+                clock_mhz=float(table["clock_mhz"]),
                 foldings={
-                    str(n): Folding(int(f["lanes"]), int(f["pe"]), int(f["simd"])) for n, f in value["foldings"].items()
+                    str(n): Folding(int(f["lanes"]), int(f["pe"]), int(f["simd"])) for n, f in table["foldings"].items()
                 },
-                depths={str(name): int(depth) for name, depth in value["depths"].items()},
-                interval_cycles=int(value["interval_cycles"]),
-                latency_cycles=int(value["latency_cycles"]),
-                goal=int(value["goal"]),
-                drains=bool(value["drains"]),
+                depths={str(name): int(depth) for name, depth in table["depths"].items()},
+                interval_cycles=int(table["interval_cycles"]),
+                latency_cycles=int(table["latency_cycles"]),
+                goal=int(table["goal"]),
+                drains=bool(table["drains"]),
             )
         except KeyError as error:
             raise FoldingError(f"the key {error.args[0]!r} is missing", where=where, hint=_HINT) from error

@@ -122,7 +122,7 @@ def run(
     actors = [_source(sized.channel(name), fifos[name], frames, pace) for name in sized.inputs]
     actors += [_actor(p, fifos, frames, pipeline) for p in sized.processes]
     rng = np.random.default_rng(seed)
-    alive = list(range(len(actors)))
+    alive: list[int] = list(range(len(actors)))
     while alive:
         moved = False
         for index in rng.permutation(alive):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from codesign.verify import csim
-from codesign.verify.csim import BUILDS, compile_csim
+from codesign.verify import builds
+from codesign.verify.builds import BUILDS, compile_csim
 
 STAND_IN = """#!/bin/sh
 if [ "$1" = --version ]; then echo "c++ {version}"; exit; fi
@@ -29,10 +29,10 @@ def hls(tmp_path: Path) -> Path:
 def use_compiler(folder: Path, version: str) -> None:
     (folder / "c++").write_text(STAND_IN.format(version=version))
     (folder / "c++").chmod(0o755)
-    csim._compiler_version.cache_clear()
+    builds._compiler_version.cache_clear()
 
 
-def program(folder: Path, types: csim.Types = "native", optimize: str = "-O0") -> Path:
+def program(folder: Path, types: builds.Types = "native", optimize: str = "-O0") -> Path:
     return compile_csim(folder, "net", types=types, cxx=str(folder / "c++"), optimize=optimize).program
 
 

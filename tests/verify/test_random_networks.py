@@ -18,7 +18,8 @@ from codesign.ops.base import Op
 from codesign.plan.build import build
 from codesign.plan.fifos import size_fifos
 from codesign.verify import golden
-from codesign.verify.csim import check, compile_csim
+from codesign.verify.builds import compile_csim
+from codesign.verify.csim import check
 
 FRAMES = 2
 DESIGN_FRAMES = 12

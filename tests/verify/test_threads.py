@@ -18,7 +18,8 @@ from codesign.plan.build import build
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 from codesign.verify import golden
-from codesign.verify.csim import Build, compile_csim, simulate
+from codesign.verify.builds import Build, compile_csim
+from codesign.verify.csim import simulate
 
 FRAMES = 6
 

@@ -61,8 +61,9 @@ class _Array(_Inert):
 
     def __setstate__(self, state: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         match state:
-            case (int(), tuple() as shape, _Dtype() as kind, (bool() | int()) as fortran, bytes() as data):
-                self.array = _array(cast(tuple[Any, ...], shape), kind.dtype(), bool(fortran), data)
+            case (int(), tuple(), _Dtype() as kind, (bool() | int()) as fortran, bytes() as data):
+                shape = cast(tuple[Any, ...], cast(tuple[Any, ...], state)[1])
+                self.array = _array(shape, kind.dtype(), bool(fortran), data)
             case _:
                 raise pickle.UnpicklingError("an array of anything but plain numbers")
 
