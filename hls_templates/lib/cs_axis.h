@@ -31,6 +31,13 @@ inline unsigned long long axis_get_at(const WORD& word, int low) {
     return value;
 }
 
+// A code of the word, sign-extended from its container where its type is signed.
+template <class CODE, int CONTAINER, int SIGNED, class WORD>
+inline CODE axis_code(const WORD& word, int low) {
+    const unsigned long long bits = axis_get_at<CONTAINER>(word, low);
+    return SIGNED ? static_cast<CODE>(static_cast<long long>(bits << (64 - CONTAINER)) >> (64 - CONTAINER)) : static_cast<CODE>(bits);
+}
+
 template <int BITS, class WORD>
 inline void axis_set_at(WORD& word, int low, unsigned long long value) {
     for (int i = 0; i < BITS / 8; ++i) word.data[low / 8 + i] = static_cast<unsigned char>(value >> (8 * i));
@@ -59,6 +66,13 @@ template <int BITS, class WORD>
 inline ap_uint<BITS> axis_get_at(const WORD& word, int low) {
 #pragma HLS INLINE
     return word.data.range(low + BITS - 1, low);
+}
+
+// A code of the word: its low bits, whatever the container was filled up with.
+template <class CODE, int CONTAINER, int SIGNED, class WORD>
+inline CODE axis_code(const WORD& word, int low) {
+#pragma HLS INLINE
+    return CODE(axis_get_at<CONTAINER>(word, low));
 }
 
 template <int BITS, class WORD>

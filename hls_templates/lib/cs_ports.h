@@ -21,7 +21,7 @@ Frame:
         Lane:
             for (int lane = 0; lane < C::Y::LANES; ++lane) {
 #pragma HLS UNROLL
-                C::Y::set(out, lane, typename C::y_t(axis_get_at<C::CONTAINER>(word, lane * C::CONTAINER)));
+                C::Y::set(out, lane, axis_code<typename C::y_t, C::CONTAINER, C::SIGNED>(word, lane * C::CONTAINER));
             }
             y.write(out);
         }

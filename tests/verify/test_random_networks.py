@@ -11,11 +11,13 @@ from graphs import S16, Sketch
 from strategies import random_graph
 
 from codesign.emit.hls import emit_hls
+from codesign.errors import FoldingError
 from codesign.files import write_tree
 from codesign.ir import Graph
 from codesign.ops import Folding
 from codesign.ops.base import Op
 from codesign.plan.build import build
+from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 from codesign.verify import golden
 from codesign.verify.builds import compile_csim
@@ -32,10 +34,20 @@ def case(seed: int) -> Case:
     graph = random_graph(seed)
     codes = codes_of(rng, FRAMES, graph)
     wants = golden.run(graph, codes, keep=graph.outputs)
-    flow = build(graph, random_foldings(graph, rng))
+    flow = random_flow(graph, rng)
     return Case(
         f"network {seed}", flow, tuple(codes[i.name] for i in graph.inputs), (), tuple(wants[o] for o in graph.outputs)
     )
+
+
+def random_flow(graph: Graph, rng: np.random.Generator) -> Dataflow:
+    """The dataflow at random foldings, drawn again while a beat would be wider than any tool takes."""
+    while True:
+        try:
+            return build(graph, random_foldings(graph, rng))
+        except FoldingError as error:
+            if "wider than" not in error.what:
+                raise
 
 
 def random_foldings(graph: Graph, rng: np.random.Generator) -> dict[str, Folding]:
@@ -81,14 +93,11 @@ def head_of(seed: int) -> Graph:
     return logits.branch(feature, value)
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [3, pytest.param(5, marks=pytest.mark.slow)] + [pytest.param(s, marks=pytest.mark.slow) for s in range(20, 26)],
-)
+@pytest.mark.parametrize("seed", [3, 22, *(pytest.param(s, marks=pytest.mark.slow) for s in (5, 20, 21, 23, 24, 25))])
 def test_whole_designs_of_random_networks_are_bit_exact(seed: int, tmp_path: Path) -> None:
     head = head_of(seed)
     rng = np.random.default_rng(seed)
-    flow = size_fifos(build(head, random_foldings(head, rng)))
+    flow = size_fifos(random_flow(head, rng))
     write_tree(emit_hls(flow, top="net_exit", exit_name="exit1", device="any", clock_mhz=100), tmp_path)
     image = codes_of(rng, DESIGN_FRAMES, head)["image"]
     never = golden.run(head, {"image": image, "threshold": np.zeros((1, 1, 1, 1), np.int64)})
