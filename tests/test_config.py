@@ -117,5 +117,5 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
 
 
 def test_shipped_configs_load() -> None:
-    for path in sorted((Path(__file__).parents[1] / "configs").glob("*.toml")):
-        load_config(path)
+    paths = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+    assert {load_config(path).name for path in paths} == {path.stem for path in paths}

@@ -223,7 +223,9 @@ def test_the_design_is_emitted_without_torch_and_without_data(tmp_path, monkeypa
     run = copy_run(tmp_path)
     monkeypatch.setattr(Experiment, "splits", property(lambda _: pytest.fail("the data was read")))
     monkeypatch.setattr(Experiment, "model", property(lambda _: pytest.fail("the network was built")))
+    (run / "hls" / "src" / "tiny_exit1.cpp").unlink()
     hls(open_experiment(run), force=True)
+    assert (run / "hls" / "src" / "tiny_exit1.cpp").is_file()
 
 
 def test_damaged_answers_are_named(tmp_path):
