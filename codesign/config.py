@@ -96,7 +96,8 @@ class PlanConfig:
 
     device: str = "xc7z020"
     clock_mhz: float = 100.0
-    interval_cycles: int = 0  # goal; 0: one input beat a cycle, relaxed to what the device can hold
+    pixels_per_cycle: Literal[1, 2, 4] = 1  # what the default goal takes in
+    interval_cycles: int = 0  # goal; 0: pixels_per_cycle, relaxed to what the device can hold
     target_fps: float = 0.0  # another way to give the goal
     foldings: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, "tuple[int, int]"])  # node: [pe, simd]
 
@@ -186,7 +187,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return _convert_table(typing.cast(type, kind), value, where)
     if origin is Literal:
         choices = typing.get_args(kind)
-        if value in choices:
+        if any(value == choice and type(value) is type(choice) for choice in choices):
             return value
         what = f"{value!r} is not one of {', '.join(map(str, choices))}"
         raise ConfigError(what, where=where, hint=nearest(str(value), map(str, choices)))

@@ -56,6 +56,11 @@ def write_tree(files: Mapping[str, str | bytes], folder: Path) -> None:
             write_atomic(path, data)
 
 
+def cache_folder() -> Path:
+    """Where unpacked archives and repaired tools live: `codesign` under XDG_CACHE_HOME, by default ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codesign"
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """Everything of one experiment, by name. Nothing here is read or written until asked for."""
@@ -97,6 +102,10 @@ class RunFolder:
     @property
     def hls(self) -> Path:
         return self.path / "hls"
+
+    @property
+    def rtl(self) -> Path:
+        return self.path / "rtl"
 
     def read_metrics(self) -> dict[str, Any]:
         return read_json(self.metrics) if self.metrics.exists() else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import typing
 from pathlib import Path
@@ -34,8 +35,8 @@ def documented(heading: str) -> dict[str, tuple[str, str]]:
 
 
 def type_words(kind: object) -> str:
-    choices = [f'"{choice}"' for choice in typing.get_args(kind) if isinstance(choice, str)]
-    if choices:
+    if typing.get_origin(kind) is typing.Literal:
+        choices = [json.dumps(choice) for choice in typing.get_args(kind)]
         return ", ".join(f"`{c}`" for c in choices[:-1]) + f" or `{choices[-1]}`"
     text = str(kind)
     if "Mapping" in text:

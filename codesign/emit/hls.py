@@ -98,6 +98,7 @@ def emit_process(process: Process, dataflow: Dataflow, port: PortWord | None) ->
         folding=process.folding,
         cycles=process.cycles,
         drain=process.drain,
+        fabric=process.fabric,
         x=views,
         y=StreamView(out.dtype, op.y_lanes(process.folding), out),
         **variables,

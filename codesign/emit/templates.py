@@ -50,7 +50,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    env.filters.update({"ctype": ctype, "beat": beat, "braces": braces, "storage": fifo_storage})
+    env.filters.update({"ctype": ctype, "beat": beat, "braces": braces, "storage": fifo_storage, "suffix": suffix})
     cast(dict[str, Any], env.globals)["memory_storage"] = storage
     return env
 
@@ -68,6 +68,11 @@ def beat(stream: BeatLike) -> str:
 def fifo_storage(channel: Channel) -> str:
     """Where the planner counted on this FIFO: `lutram` or `bram`."""
     return storage(channel.depth, channel.width)
+
+
+def suffix(text: str, end: str) -> str:
+    """For `map`: the text with something behind it."""
+    return text + end
 
 
 def braces(array: npt.NDArray[np.int64], indent: int = 8) -> str:

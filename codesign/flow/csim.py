@@ -38,7 +38,7 @@ def csim(
     code = int(read_json(folder.design)["operating"]["threshold_code"])
     if threshold is not None:
         code = unit_of(design.head).threshold_code(threshold)
-    image_NHWC = _images(experiment, frames)
+    image_NHWC = images_of(experiment, frames)
     with experiment.locked():
         experiment.say(
             f"csim: {len(image_NHWC)} frames through {design.top}, {types} types{', threaded' if threads else ''}"
@@ -79,7 +79,8 @@ def together(reports: Iterable[CsimReport]) -> CsimReport:
     )
 
 
-def _images(experiment: Experiment, frames: int) -> Codes:
+def images_of(experiment: Experiment, frames: int) -> Codes:
+    """The first `frames` test frames (0: all) as codes; raises ConfigError when there are not so many."""
     images = experiment.splits.test.images
     if not 0 <= frames <= len(images):
         raise ConfigError(

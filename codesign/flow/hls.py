@@ -27,7 +27,7 @@ from codesign.verify import golden
 
 TESTBENCH_FRAMES = 8  # enough for several batches, few enough for RTL cosimulation
 
-_GENERATOR = ("ir", "ops", "passes", "plan", "emit", "devices")  # code that decides what is emitted
+GENERATOR = ("ir", "ops", "passes", "plan", "emit", "devices")  # code that decides what is emitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +69,8 @@ def hls_key(experiment: Experiment) -> str:
     from codesign.emit.templates import template_folder
 
     folder, package = experiment.folder, Path(codesign.__file__).parent
-    code = tree_hash([package / name for name in _GENERATOR], (".py", ".toml"))
-    templates = tree_hash([template_folder()], (".j2", ".h", ".cpp", ".tcl"))
+    code = tree_hash([package / name for name in GENERATOR], (".py", ".toml"))
+    templates = tree_hash([template_folder() / name for name in ("hls", "lib", "compat")], (".j2", ".h", ".cpp", ".tcl"))
     inputs = {
         "graph": file_hash(folder.graph),
         "answers": file_hash(answers_path(folder)),
@@ -96,7 +96,7 @@ def _emit(experiment: Experiment, key: str) -> None:
     from codesign.plan.design import design_info
 
     folder = experiment.folder
-    design, operating = load_design(experiment), _operating(experiment)
+    design, operating = load_design(experiment), operating_of(experiment)
     device, board = load_board(experiment.config.plan.device)
     part = board.speed_part if board and board.speed_part else device.part
     files = {
@@ -137,7 +137,8 @@ def testbench(design: Design, images: npt.NDArray[np.uint8], threshold: int) -> 
     )
 
 
-def _operating(experiment: Experiment) -> Operating:
+def operating_of(experiment: Experiment) -> Operating:
+    """The operating point that the run's calibration split, or its config, gives."""
     graph = load_graph(experiment.folder.graph, OPS)
     cut = split_for(graph, experiment.config.exit)
     return operate(cut, graph.exits[-1].name, experiment.config.exit, load_answers(experiment.folder, "calibration"))

@@ -39,6 +39,7 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
                 device,
                 interval_cycles=goal_cycles(config.plan),
                 clock_mhz=config.plan.clock_mhz,
+                pixels_per_cycle=config.plan.pixels_per_cycle,
                 foldings=config.plan.foldings,
                 drains=True,  # the HLS templates give such a process a loop of its own per frame
             )
@@ -62,7 +63,8 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
                 "pe": process.folding.pe,
                 "simd": process.folding.simd,
                 "cycles": process.cycles,
-                **asdict(price(process.op, process.folding, process.types, device.pads_bram)),
+                "multipliers": "lut" if process.fabric else "auto",
+                **asdict(price(process.op, process.folding, process.types, device.pads_bram, process.fabric)),
             }
             for process in dataflow.processes
         ],

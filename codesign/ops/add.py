@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes, beat_schedule, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Add(Op):
         return x[0] * self.factors[0] + x[1] * self.factors[1]
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(beat_lanes(x[0]))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -58,12 +58,30 @@ class Add(Op):
             "factor_type": IntType.holding(0, max(self.factors)),
         }
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        a, b = x
+        return Unit(
+            "cs_add",
+            {
+                "A_BITS": a.dtype.bits,
+                "A_SIGNED": int(a.dtype.signed),
+                "B_BITS": b.dtype.bits,
+                "B_SIGNED": int(b.dtype.signed),
+                "Y_BITS": self.infer(a, b).dtype.bits,
+                "FACTOR_A": self.factors[0],
+                "FACTOR_B": self.factors[1],
+                "LANES": folding.lanes,
+            },
+            latency=2,
+            inputs=("a", "b"),
+        )
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         u8, s8, s4 = IntType(8, signed=False), IntType(8), IntType(4)
         u16, s16 = IntType(16, signed=False), IntType(16)
         return (
-            Example(cls((1, 4)), (TensorType((2, 3, 4), u8, 0.25), TensorType((2, 3, 4), s8, 1.0))),
+            Example(cls((1, 4)), (TensorType((2, 4, 4), u8, 0.25), TensorType((2, 4, 4), s8, 1.0))),
             Example(cls(), (TensorType((1, 2, 3), s4, 1.0), TensorType((1, 2, 3), s4, 1.0))),
             Example(cls((1 << 20, 1)), (TensorType((1, 3, 2), u16, 2.0**20), TensorType((1, 3, 2), s16, 1.0))),
         )

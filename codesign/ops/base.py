@@ -7,7 +7,7 @@ writes beats of `y_lanes` codes. Tensors travel in raster order (rows, columns, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,12 +17,15 @@ import numpy.typing as npt
 from codesign.errors import FoldingError
 from codesign.ir.types import Codes, TensorType
 
+BEAT_PIXELS = (2, 4)  # how many whole pixels a beat may hold beside a part of one
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Folding:
     """How a process shares its hardware over time.
 
-    `lanes` codes arrive per input beat; `pe` outputs and `simd` inputs of each output are worked on per cycle.
+    `lanes` codes arrive per input beat, more than a pixel has when it holds several pixels; `pe` outputs and `simd`
+    inputs of each output are worked on per cycle.
     Ops without a choice of their own have pe = lanes and simd = 1.
     """
 
@@ -36,12 +39,14 @@ class Schedule:
     """Which step of a process moves which beat, when nothing ever makes it wait.
 
     One step is one cycle. `reads[i][k]` is the step that reads the k-th beat of stream input i, `writes[k]` the step that
-    produces the k-th output beat; all are non-decreasing int64 arrays over all frames of the batch.
+    produces the k-th output beat; all are non-decreasing int64 arrays over all frames of the batch. A beat that later
+    steps need too is read by the first of them, and in RTL, which keeps no copy, leaves its FIFO in the last: `frees`.
     """
 
     steps: int
     reads: tuple[npt.NDArray[np.int64], ...]
     writes: npt.NDArray[np.int64]
+    frees: tuple[npt.NDArray[np.int64], ...] | None = None  # None: in the step that reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,48 @@ class Work:
     roms: tuple[tuple[int, int], ...] = ()  # (words, bits of a word)
     rams: tuple[tuple[int, int], ...] = ()
     register_bits: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rom:
+    """A ROM of an RTL unit: `codes` (words, codes of a word), code 0 in the lowest of `bits` bits each.
+
+    The unit's port `<port>_address` sets the address and `<port>_data` has the word a cycle later; a ROM of one word
+    is constant. A `fixed` one is a single word for which the unit has no address port.
+    """
+
+    port: str
+    codes: npt.NDArray[np.int64]
+    bits: int
+    fixed: bool = False
+
+    @property
+    def words(self) -> int:
+        return len(self.codes)
+
+    @property
+    def width(self) -> int:
+        return self.codes.shape[1] * self.bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """How RTL runs a process: a module of fpga/rtl with these parameters, its ROMs, and the exact depth of its pipeline.
+
+    A step that starts in cycle T delivers the beat it writes in cycle T + `latency`. `inputs` name the ports of the
+    stream inputs, `registers` those of the register inputs; `batch` says that the module has `frames` and `idle`
+    (docs/rtl.md). A unit with a RAM of its own gives its (words, bits of a word) as `memory` and has the parameter
+    BLOCK, which the emitter sets where that is to be block RAM.
+    """
+
+    module: str
+    parameters: Mapping[str, int]
+    latency: int
+    roms: tuple[Rom, ...] = ()
+    inputs: tuple[str, ...] = ("x",)
+    registers: tuple[str, ...] = ()
+    batch: bool = False
+    memory: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +122,7 @@ class Op(ABC):
     registers: ClassVar[int] = 0  # how many of the last inputs are registers rather than streams
     view: ClassVar[bool] = False  # no process of its own: its output is its input's beats under a new type
     port: ClassVar[bool] = False  # writes an AXI4-Stream port of the design instead of a channel
+    fabric: ClassVar[bool] = False  # its multipliers can be told to use LUTs instead of DSPs
 
     @abstractmethod
     def infer(self, *x: TensorType) -> TensorType:
@@ -103,6 +151,10 @@ class Op(ABC):
     @abstractmethod
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         """Variables of the op's HLS template, beside the ones every template gets."""
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        """The RTL unit of the process; an op that is a view has none and raises NotImplementedError."""
+        raise NotImplementedError(self.name)
 
     @classmethod
     @abstractmethod
@@ -133,9 +185,20 @@ def divisors(n: int) -> tuple[int, ...]:
     return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 
-def lane_foldings(channels: int) -> tuple[Folding, ...]:
+def beat_lanes(x: TensorType) -> tuple[int, ...]:
+    """Codes that a beat of x can hold, ascending: a part of a pixel, a pixel, or 2 or 4 neighbouring pixels of a row."""
+    several = tuple(pixels * x.channels for pixels in BEAT_PIXELS if x.shape[1] % pixels == 0)
+    return divisors(x.channels) + several
+
+
+def beat_pixels(lanes: int, channels: int) -> int:
+    """Pixels in a beat of `lanes` codes, 1 where it holds a part of one."""
+    return max(1, lanes // channels)
+
+
+def lane_foldings(lanes: Iterable[int]) -> tuple[Folding, ...]:
     """Foldings of a process that handles the lanes of one beat each cycle."""
-    return tuple(Folding(lanes, lanes) for lanes in divisors(channels))
+    return tuple(Folding(n, n) for n in lanes)
 
 
 def beat_schedule(beats: int, streams: int = 1) -> Schedule:

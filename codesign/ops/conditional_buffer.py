@@ -10,7 +10,7 @@ import numpy as np
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes, lane_foldings
 from codesign.ops.exit_decision import DECISION_TYPE
 
 
@@ -35,7 +35,7 @@ class ConditionalBuffer(Op):
         return x[0]
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(beat_lanes(x[0]))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -53,7 +53,18 @@ class ConditionalBuffer(Op):
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         return {"beats": x[0].size // folding.lanes}
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        """The bus word is the design's: the emitter adds PORT_BITS and CONTAINER."""
+        feature = x[0]
+        facts = {
+            "X_BITS": feature.dtype.bits,
+            "X_SIGNED": int(feature.dtype.signed),
+            "LANES": folding.lanes,
+            "BEATS": feature.size // folding.lanes,
+        }
+        return Unit("cs_conditional_buffer", facts, latency=0, inputs=("feature", "decision"), batch=True)
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         decision = TensorType((1, 1, 1), DECISION_TYPE)
-        return (Example(cls(), (TensorType((2, 3, 4), IntType(8, signed=False), 1.0), decision)),)
+        return (Example(cls(), (TensorType((2, 4, 4), IntType(8, signed=False), 1.0), decision)),)

@@ -5,7 +5,7 @@ on recorded codes. Entropy and probability are bounded from the safe side: when 
 quantized logits meets the threshold. No division, no multiplication, no floating point. Proofs: docs/exit_unit.md.
 """
 
-# Legend: N frames; C classes. S and U sum the two exponential tables over the classes, in units of 2**-fraction_bits.
+# Legend: N frames; C classes; F factors of a logarithm. S and U sum the two exponential tables over the classes, in units of 2**-fraction_bits.
 from __future__ import annotations
 
 import math
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from codesign.errors import ConfigError, GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work
+from codesign.ops.base import Example, Folding, Op, Rom, Schedule, Unit, Work
 from codesign.ops.exit_tables import (
     LOG_GUARD_BITS,
     MAX_ADDRESS_BITS,
@@ -262,6 +262,24 @@ class ExitDecision(Op):
             "ln_power": tables.ln_power_P,
             "log_guard_bits": LOG_GUARD_BITS,
         }
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        logits = x[0]
+        module = "cs_exit_" + self.criterion.replace("-", "_")
+        facts = {"CLASSES": self.classes, "X_BITS": logits.dtype.bits, "X_SIGNED": int(logits.dtype.signed)}
+        if self.criterion == "margin":
+            return Unit(module, facts, latency=1, registers=("threshold",))
+        kinds, entries = self._types(logits), self._entries(logits)
+        facts |= {"ENTRIES": entries, "WORD_BITS": kinds["word_type"].bits, "FRACTION_BITS": self.fraction_bits}
+        roms = (Rom("rom", self._exp_tables.words_D[:entries, None], kinds["word_type"].bits),)
+        if self.criterion == "entropy":
+            tables, ln_bits = self._entropy_tables, kinds["ln_type"].bits
+            facts |= {"WEIGHTED_BITS": self._exp_tables.weighted_bits, "GUARD_BITS": LOG_GUARD_BITS}
+            facts |= {"STEPS": tables.steps, "LN_BITS": ln_bits, "CODE_BITS": kinds["code_type"].bits}
+            factors_F = np.concatenate([tables.ln_power_P, tables.ln_step_K])
+            roms += (Rom("ln", factors_F[None], ln_bits, fixed=True),)
+        memory = (self.classes, logits.dtype.bits)
+        return Unit(module, facts, latency=1, roms=roms, registers=("threshold",), memory=memory)
 
     def _entries(self, logits: TensorType) -> int:
         """Table entries that these logits can reach."""

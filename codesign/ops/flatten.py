@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, divisors, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Flatten(Op):
         return x[0].reshape(len(x[0]), 1, 1, -1)
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(divisors(x[0].channels))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe

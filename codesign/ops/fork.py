@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes, beat_schedule, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Fork(Op):
         return x[0]
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(beat_lanes(x[0]))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -39,7 +39,10 @@ class Fork(Op):
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         return {"beats": x[0].size // folding.lanes, "ways": self.ways}
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        return Unit("cs_fork", {"X_WIDTH": folding.lanes * x[0].dtype.bits}, latency=0)
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         u8 = IntType(8, signed=False)
-        return (Example(cls(2), (TensorType((2, 3, 4), u8, 1.0),)), Example(cls(3), (TensorType((1, 2, 3), u8, 1.0),)))
+        return (Example(cls(2), (TensorType((2, 4, 4), u8, 1.0),)), Example(cls(3), (TensorType((1, 2, 3), u8, 1.0),)))

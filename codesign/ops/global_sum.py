@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, divisors, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class GlobalSum(Op):
         return x[0].sum(axis=(1, 2), keepdims=True)
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(divisors(x[0].channels))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -47,9 +47,25 @@ class GlobalSum(Op):
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         return {"pixels": x[0].pixels, "groups": x[0].channels // folding.lanes}
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        (image,) = x
+        return Unit(
+            "cs_global_sum",
+            {
+                "X_BITS": image.dtype.bits,
+                "X_SIGNED": int(image.dtype.signed),
+                "Y_BITS": self.infer(image).dtype.bits,
+                "LANES": folding.lanes,
+                "GROUPS": image.channels // folding.lanes,
+                "PIXELS": image.pixels,
+            },
+            latency=1,
+        )
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (TensorType((3, 4, 6), IntType(8, signed=False), 1.0),)),
             Example(cls(), (TensorType((1, 1, 2), IntType(5), 1.0),)),
+            Example(cls(), (TensorType((2, 3, 2), IntType(4), 1.0),)),
         )

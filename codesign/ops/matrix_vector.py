@@ -15,7 +15,19 @@ import numpy as np
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, divisors
+from codesign.ops.base import BEAT_PIXELS, Example, Folding, Op, Rom, Schedule, Unit, Work, beat_pixels, divisors
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """How a folding cuts the work: `pixels` in a beat, `pe` outputs of each a step; a pixel takes `beats` (1 where a beat
+    holds it all) of `chunks` SIMD slices, and each slice `folds` steps."""
+
+    pixels: int
+    pe: int
+    beats: int
+    chunks: int
+    folds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,7 @@ class MatrixVector(Op):
     """
 
     name: ClassVar[str] = "matrix_vector"
+    fabric: ClassVar[bool] = True
 
     weights: Constant
 
@@ -51,59 +64,97 @@ class MatrixVector(Op):
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
         inputs, outputs = x[0].channels, self.weights.shape[0]
-        legal = (
+        legal = [
             Folding(lanes, pe, simd)
             for lanes in divisors(inputs)
             for simd in divisors(lanes)
             for pe in divisors(outputs)
-        )
+        ]
+        several = [pixels for pixels in BEAT_PIXELS if x[0].shape[1] % pixels == 0]
+        legal += [Folding(p * inputs, p * outputs, simd) for p in several for simd in divisors(inputs)]
         return tuple(sorted(legal, key=lambda f: (f.pe * f.simd, f.pe, f.lanes)))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
 
     def cycles(self, folding: Folding, *x: TensorType) -> int:
-        return x[0].pixels * (x[0].channels // folding.simd) * (self.weights.shape[0] // folding.pe)
+        return x[0].size // folding.simd * self.weights.shape[0] // folding.pe
 
     def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
         (vector,) = x
-        folds = self.weights.shape[0] // folding.pe
-        beat_steps = folding.lanes // folding.simd * folds
-        beats = vector.channels // folding.lanes
-        vectors = frames * vector.pixels
-        reads = np.arange(vectors * beats, dtype=np.int64) * beat_steps
-        ends = (np.arange(vectors, dtype=np.int64) + 1) * beats * beat_steps
-        writes = (ends[:, None] - folds + np.arange(folds)).reshape(-1)
-        return Schedule(vectors * beats * beat_steps, (reads,), writes)
+        t = self._tiling(folding)
+        beat_steps = t.chunks * t.folds
+        turns = frames * vector.pixels // t.pixels  # of one vector, or of all that lie in a beat
+        reads = np.arange(turns * t.beats, dtype=np.int64) * beat_steps
+        ends = (np.arange(turns, dtype=np.int64) + 1) * t.beats * beat_steps
+        writes = (ends[:, None] - t.folds + np.arange(t.folds)).reshape(-1)
+        return Schedule(turns * t.beats * beat_steps, (reads,), writes, (reads + beat_steps - 1,))
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
         (vector,) = x
-        bits = self.infer(vector).dtype.bits
+        bits, t = self.infer(vector).dtype.bits, self._tiling(folding)
         count = folding.pe * folding.simd
-        words = self.weights.array.size // count
-        folds = self.weights.shape[0] // folding.pe
+        words = self.weights.array.size // (t.pe * folding.simd)
         return Work(
             multiplies=((count, vector.dtype.bits, self.weights.dtype.bits),),
             adds=((count, bits),),
-            roms=((words, count * self.weights.dtype.bits),) if words > 1 else (),
-            register_bits=folds * folding.pe * bits + folding.lanes * vector.dtype.bits,
+            roms=((words, t.pe * folding.simd * self.weights.dtype.bits),) if words > 1 else (),
+            register_bits=t.folds * folding.pe * bits + folding.lanes * vector.dtype.bits,
         )
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (vector,) = x
-        outputs, inputs = self.weights.shape
-        folds, chunks = outputs // folding.pe, folding.lanes // folding.simd
-        beats = inputs // folding.lanes
+        t = self._tiling(folding)
         # (O, I) -> tiles in the order of work: (beat, chunk, fold), each (PE, SIMD).
-        tiles = self.weights.array.reshape(folds, folding.pe, beats, chunks, folding.simd).transpose(2, 3, 0, 1, 4)
+        tiles = self.weights.array.reshape(t.folds, t.pe, t.beats, t.chunks, folding.simd).transpose(2, 3, 0, 1, 4)
         return {
-            "vectors": vector.pixels,
-            "beats": beats,
-            "chunks": chunks,
-            "folds": folds,
+            "turns": vector.pixels // t.pixels,
+            "pixels": t.pixels,
+            "pe": t.pe,
+            "beats": t.beats,
+            "chunks": t.chunks,
+            "folds": t.folds,
             "w_type": self.weights.dtype,
-            "weights": tiles.reshape(-1, folding.pe, folding.simd),
+            "weights": tiles.reshape(-1, t.pe, folding.simd),
         }
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        (vector,) = x
+        outputs, inputs = self.weights.shape
+        pixels = max(1, folding.lanes // inputs)
+        pe, lanes = folding.pe // pixels, folding.lanes // pixels
+        chunks, folds, beats = lanes // folding.simd, outputs // pe, inputs // lanes
+        w_bits = self.weights.dtype.bits + (not self.weights.dtype.signed)
+        paired = pe > 1 and 2 * w_bits + vector.dtype.bits + 1 <= 25  # a 25 x 18 multiplier takes two products
+        tiles = self.weights.array.reshape(folds, pe, beats, chunks, folding.simd).transpose(2, 3, 0, 1, 4)
+        tiles = tiles.reshape(-1, pe, folding.simd)
+        if paired:
+            tiles = np.pad(tiles, ((0, 0), (0, pe % 2), (0, 0)))
+            tiles = (tiles[:, 1::2] << w_bits) + tiles[:, ::2]
+        return Unit(
+            "cs_matrix_vector",
+            {
+                "X_BITS": vector.dtype.bits,
+                "X_SIGNED": int(vector.dtype.signed),
+                "W_BITS": w_bits,
+                "Y_BITS": self.infer(vector).dtype.bits,
+                "PIXELS": pixels,
+                "PE": pe,
+                "SIMD": folding.simd,
+                "CHUNKS": chunks,
+                "FOLDS": folds,
+                "BEATS": beats,
+                "PAIRED": int(paired),
+            },
+            latency=2 + paired + (folding.simd - 1).bit_length() + (beats * chunks > 1),
+            roms=(Rom("weights", tiles.reshape(len(tiles), -1), 2 * w_bits + 1 if paired else w_bits),),
+        )
+
+    def _tiling(self, folding: Folding) -> _Tiling:
+        outputs, inputs = self.weights.shape
+        pixels = beat_pixels(folding.lanes, inputs)
+        pe, lanes = folding.pe // pixels, folding.lanes // pixels
+        return _Tiling(pixels, pe, inputs // lanes, lanes // folding.simd, outputs // pe)
 
     def _range(self, dtype: IntType) -> tuple[int, int]:
         """The bounds of every partial sum, zero included."""
@@ -125,7 +176,7 @@ class MatrixVector(Op):
 
         zero = Example(cls(Constant.of(np.zeros((2, 3)), IntType(2))), (TensorType((2, 1, 3), u8, 1.0),))
         return (
-            case((2, 3, 6), u8, 4, 8),
+            case((2, 4, 6), u8, 4, 8),
             case((1, 1, 12), s4, 3, 2),
             case((1, 2, 4), s16, 2, 16),
             case((1, 2, 4), IntType(20), 2, 16),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, divisors, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Pad(Op):
         return np.pad(x[0], ((0, 0), (top, bottom), (left, right), (0, 0)))
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(divisors(x[0].channels))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -42,12 +42,15 @@ class Pad(Op):
         inside = np.zeros(self.infer(image).shape[:2], dtype=bool)
         top, left = self.pads[:2]
         inside[top : top + image.shape[0], left : left + image.shape[1]] = True
-        reads = np.flatnonzero(np.tile(np.repeat(inside.reshape(-1), groups), frames))
+        frees = np.flatnonzero(np.tile(np.repeat(inside.reshape(-1), groups), frames)).astype(np.int64)
         steps = frames * inside.size * groups
-        return Schedule(steps, (reads.astype(np.int64),), np.arange(steps, dtype=np.int64))
+        # The border over a frame waits for the frame's first beat, so no border comes of a frame that never comes.
+        reads = frees.copy()
+        reads[:: image.size // folding.lanes] = np.arange(0, steps, inside.size * groups)
+        return Schedule(steps, (reads,), np.arange(steps, dtype=np.int64), (frees,))
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
-        return Work()
+        return Work(register_bits=folding.lanes * x[0].dtype.bits)
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (image,) = x
@@ -57,6 +60,16 @@ class Pad(Op):
             "groups": image.channels // folding.lanes,
             "pads": self.pads,
         }
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        (image,) = x
+        sizes = {
+            "X_WIDTH": folding.lanes * image.dtype.bits,
+            "ROWS": image.shape[0],
+            "COLUMNS": image.shape[1],
+            "GROUPS": image.channels // folding.lanes,
+        }
+        return Unit("cs_pad", sizes | dict(zip(("TOP", "LEFT", "BOTTOM", "RIGHT"), self.pads, strict=True)), latency=0)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -11,7 +11,19 @@ import numpy as np
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, lane_foldings
+from codesign.ops.base import (
+    Example,
+    Folding,
+    Op,
+    Rom,
+    Schedule,
+    Unit,
+    Work,
+    beat_lanes,
+    beat_pixels,
+    beat_schedule,
+    lane_foldings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class Requantize(Op):
     """
 
     name: ClassVar[str] = "requantize"
+    fabric: ClassVar[bool] = True
 
     multiplier: Constant
     bias: Constant
@@ -78,7 +91,7 @@ class Requantize(Op):
         return IntType(max(IntType.holding(low, high).bits + (low >= 0), self.shift + 1))
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        return lane_foldings(beat_lanes(x[0]))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -88,7 +101,7 @@ class Requantize(Op):
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
         (acc,) = x
-        groups = acc.channels // folding.lanes
+        groups = max(1, acc.channels // folding.lanes)
         word = folding.lanes * (self.bias.dtype.bits + (0 if self._unit else self.multiplier.dtype.bits))
         return Work(
             multiplies=() if self._unit else ((folding.lanes, acc.dtype.bits, self.multiplier.dtype.bits),),
@@ -98,22 +111,55 @@ class Requantize(Op):
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (acc,) = x
-        groups = acc.channels // folding.lanes
-        multiplier = np.broadcast_to(self.multiplier.array, (acc.channels,))
-        bias = np.broadcast_to(self.bias.array + self.half, (acc.channels,))
+        multiplier, offset = self._constants(folding, acc)
         return {
-            "pixels": acc.pixels,
-            "groups": groups,
+            "turns": acc.pixels // beat_pixels(folding.lanes, acc.channels),
+            "groups": len(offset.array),
             "wide_type": self.wide(acc),
             "multiplier_type": self.multiplier.dtype,
             "unit": self._unit,
-            "multiplier": multiplier.reshape(groups, folding.lanes),
-            "offset_type": Constant.of(bias).dtype,
-            "offset": bias.reshape(groups, folding.lanes),
+            "multiplier": multiplier.array,
+            "offset_type": offset.dtype,
+            "offset": offset.array,
             "shift": self.shift,
             "low": self.clamp[0],
             "high": self.clamp[1],
         }
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        (acc,) = x
+        multiplier, offset = self._constants(folding, acc)
+        m_bits, o_bits = (0 if self._unit else _signed_bits(multiplier)), _signed_bits(offset)
+        # A row of bits for a word, since the two constants of a lane differ in width.
+        words = np.concatenate([_bits(offset.array, o_bits), _bits(multiplier.array, m_bits)], axis=-1)
+        words = words.reshape(len(words), -1)
+        if (words == words[0]).all():
+            words = words[:1]
+        return Unit(
+            "cs_requantize",
+            {
+                "X_BITS": acc.dtype.bits,
+                "X_SIGNED": int(acc.dtype.signed),
+                "Y_BITS": self.out.bits,
+                "M_BITS": m_bits,
+                "O_BITS": o_bits,
+                "WIDE_BITS": self.wide(acc).bits,
+                "SHIFT": self.shift,
+                "LOW": self.clamp[0],
+                "HIGH": self.clamp[1],
+                "LANES": folding.lanes,
+                "GROUPS": len(words),
+            },
+            latency=3 if self._unit else 4,
+            roms=(Rom("constants", words, 1),),
+        )
+
+    def _constants(self, folding: Folding, acc: TensorType) -> tuple[Constant, Constant]:
+        """Multipliers and offsets, which are bias and rounding, (groups, lanes); tiled where a beat has several pixels."""
+        shape = (max(1, acc.channels // folding.lanes), folding.lanes)
+        tables = (np.broadcast_to(c, (acc.channels,)) for c in (self.multiplier.array, self.bias.array + self.half))
+        multiplier, offset = (Constant.of(np.resize(table, shape)) for table in tables)
+        return multiplier, offset
 
     @property
     def _unit(self) -> bool:
@@ -125,8 +171,10 @@ class Requantize(Op):
         u8, s4, s16 = IntType(8, signed=False), IntType(4), IntType(16)
         per_channel = cls(Constant.of([300, -75, 4095, 1]), Constant.of([-1000, 500, 0, 7]), 9, u8, 0.25)
         power = cls(Constant.of([1]), Constant.of([3, -3, 100]), 4, s4, 0.5)
+        plain = cls(Constant.of([3, -2, 5]), Constant.of([1, -7, 4]), 2, IntType(6), 0.5)  # every last bit shows
         return (
-            Example(per_channel, (TensorType((3, 2, 4), IntType(12)),)),
+            Example(per_channel, (TensorType((2, 4, 4), IntType(12)),)),
+            Example(plain, (TensorType((3, 3, 3), IntType(4)),)),
             Example(power, (TensorType((2, 2, 3), IntType(10)),)),
             Example(cls(Constant.of([1]), Constant.of([0]), 0, u8, 1.0, 0, 96), (TensorType((2, 3, 2), s16, 1.0),)),
             Example(
@@ -136,3 +184,13 @@ class Requantize(Op):
                 cls(Constant.of([70000]), Constant.of([-(2**33)]), 20, s16, 1.0), (TensorType((1, 4, 2), IntType(30)),)
             ),
         )
+
+
+def _signed_bits(constant: Constant) -> int:
+    """Bits of the narrowest signed type of all its values."""
+    return constant.dtype.bits + (not constant.dtype.signed)
+
+
+def _bits(values: Codes, bits: int) -> Codes:
+    """Two's complement along a new last axis, lowest bit first."""
+    return values[..., None] >> np.arange(bits) & 1

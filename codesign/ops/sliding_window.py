@@ -15,7 +15,18 @@ import numpy as np
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, lane_foldings
+from codesign.ops.base import (
+    BEAT_PIXELS,
+    Example,
+    Folding,
+    Op,
+    Schedule,
+    Unit,
+    Work,
+    beat_pixels,
+    divisors,
+    lane_foldings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,56 +67,97 @@ class SlidingWindow(Op):
         return windows_NHWCK.reshape(frames, rows, columns, -1)
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return lane_foldings(x[0].channels)
+        """`pe` channels' windows leave a step. A beat holds several pixels where all its anchors emit or none does."""
+        (image,) = x
+        stride, reached = self.stride[1], self._outputs(image)[1] * self.stride[1]
+        several = (p for p in BEAT_PIXELS if p % stride == 0 and image.shape[1] % p == 0 and reached % p == 0)
+        return lane_foldings(divisors(image.channels)) + tuple(
+            Folding(p * image.channels, p // stride * image.channels) for p in several
+        )
 
     def y_lanes(self, folding: Folding) -> int:
-        return folding.lanes * self._positions
+        return folding.pe * self._positions
 
     def schedule(self, folding: Folding, frames: int, *x: TensorType) -> Schedule:
         (image,) = x
-        groups = image.channels // folding.lanes
-        beats = image.pixels * groups
-        emits = np.flatnonzero(self._emits(image))
-        steps = (emits[:, None] * groups + np.arange(groups)).reshape(-1) + self.lag(image) * groups
+        beats = image.size // folding.lanes
+        steps = np.flatnonzero(self._emits(folding, image)) + self.lag_beats(folding, image)
         writes = (np.arange(frames)[:, None] * beats + steps).reshape(-1)
-        total = frames * beats + self.flush(image) * groups
+        total = frames * beats + self.flush_beats(folding, image)
         return Schedule(total, (np.arange(frames * beats, dtype=np.int64),), writes.astype(np.int64))
 
-    def lag(self, image: TensorType) -> int:
-        """Pixels between reading a window's anchor pixel position and having the whole window."""
-        top, left = self.pads[:2]
-        return (self.kernel[0] - 1 - top) * image.shape[1] + (self.kernel[1] - 1 - left)
+    def lag_beats(self, folding: Folding, image: TensorType) -> int:
+        """Beats from the one at the windows' anchors, counted as if it were the image's, to their last."""
+        below = self.kernel[0] - 1 - self.pads[0]
+        return below * self._line_beats(folding, image) + self._reach(folding, image)[1] * self._groups(folding, image)
 
-    def flush(self, image: TensorType) -> int:
-        """Pixels of the next frame, or of nothing after the last, that push out a frame's last window."""
-        last = int(np.flatnonzero(self._emits(image))[-1])
-        return max(0, last + self.lag(image) - (image.pixels - 1))
+    def flush_beats(self, folding: Folding, image: TensorType) -> int:
+        """Beats of the next frame, or of nothing after the last, that push out a frame's last window."""
+        last = int(np.flatnonzero(self._emits(folding, image))[-1])
+        return max(0, last + self.lag_beats(folding, image) - (image.size // folding.lanes - 1))
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
         (image,) = x
-        groups, bits = image.channels // folding.lanes, folding.lanes * image.dtype.bits
-        line = ((image.shape[1] * groups, bits),) * (self.kernel[0] - 1)
-        registers = self.kernel[0] * ((self.kernel[1] - 1) * groups + 1) * bits
-        return Work(rams=line, register_bits=registers)
+        bits = folding.lanes * image.dtype.bits
+        line = ((self._line_beats(folding, image), bits),) * (self.kernel[0] - 1)
+        return Work(rams=line, register_bits=self.kernel[0] * self._span_beats(folding, image) * bits)
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (image,) = x
         rows, columns = self._outputs(image)
+        pixels, channels = beat_pixels(folding.lanes, image.channels), min(folding.lanes, image.channels)
         return {
             "rows": image.shape[0],
             "columns": image.shape[1],
-            "groups": image.channels // folding.lanes,
+            "groups": self._groups(folding, image),
+            "pixels": pixels,
+            "channels": channels,
+            "windows": folding.pe // channels,
             "lines": max(1, self.kernel[0] - 1),
-            "line_beats": image.shape[1] * (image.channels // folding.lanes),
+            "line_beats": self._line_beats(folding, image),
+            "span_beats": self._span_beats(folding, image),
+            "spare_pixels": self._reach(folding, image)[0] * pixels - self.pads[1],
             "kernel": self.kernel,
             "stride": self.stride,
             "pads": self.pads,
             "fill": self.fill,
             "out_rows": rows,
             "out_columns": columns,
-            "lag": self.lag(image),
-            "flush": self.flush(image),
+            "lag": self.lag_beats(folding, image),
+            "flush": self.flush_beats(folding, image),
         }
+
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        (image,) = x
+        rows, columns = self._outputs(image)
+        line = self._line_beats(folding, image)
+        lines = (line, (self.kernel[0] - 1) * folding.lanes * image.dtype.bits)
+        return Unit(
+            "cs_sliding_window",
+            {
+                "X_BITS": image.dtype.bits,
+                "CHANNELS": min(folding.lanes, image.channels),
+                "PIXELS": beat_pixels(folding.lanes, image.channels),
+                "GROUPS": self._groups(folding, image),
+                "ROWS": image.shape[0],
+                "COLUMNS": image.shape[1],
+                "OUT_ROWS": rows,
+                "OUT_COLUMNS": columns,
+                "KERNEL_ROWS": self.kernel[0],
+                "KERNEL_COLUMNS": self.kernel[1],
+                "STRIDE_ROWS": self.stride[0],
+                "STRIDE_COLUMNS": self.stride[1],
+                "TOP": self.pads[0],
+                "LEFT": self.pads[1],
+                "PADDED": int(max(self.pads) > 0),
+                "FILL": self.fill,
+                "LAG": self.lag_beats(folding, image),
+                "FLUSH": self.flush_beats(folding, image),
+            },
+            latency=1,
+            batch=True,
+            memory=lines if self.kernel[0] > 1 and line > 1 else None,
+        )
 
     @property
     def _positions(self) -> int:
@@ -117,24 +169,45 @@ class SlidingWindow(Op):
         columns = (image.shape[1] + left + right - self.kernel[1]) // self.stride[1] + 1
         return rows, columns
 
-    def _emits(self, image: TensorType) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """For every anchor position in raster order, whether a window is emitted for it."""
+    def _groups(self, folding: Folding, image: TensorType) -> int:
+        """Beats of a pixel, 1 where a beat holds a whole one or several."""
+        return max(1, image.channels // folding.lanes)
+
+    def _line_beats(self, folding: Folding, image: TensorType) -> int:
+        """Beats of a row."""
+        return image.shape[1] * image.channels // folding.lanes
+
+    def _reach(self, folding: Folding, image: TensorType) -> tuple[int, int]:
+        """How many beats (of pixels) left and right of an anchor's own its window can reach."""
+        pixels, left = beat_pixels(folding.lanes, image.channels), self.pads[1]
+        return -(-left // pixels), -(-(self.kernel[1] - 1 - left) // pixels)
+
+    def _span_beats(self, folding: Folding, image: TensorType) -> int:
+        """Beats of a kernel row that are held, from the first to the last that a window can reach."""
+        return sum(self._reach(folding, image)) * self._groups(folding, image) + 1
+
+    def _emits(self, folding: Folding, image: TensorType) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """For every anchor beat in raster order, whether its windows are emitted."""
         rows, columns = self._outputs(image)
         mask = np.zeros(image.shape[:2], dtype=bool)
         mask[: rows * self.stride[0] : self.stride[0], : columns * self.stride[1] : self.stride[1]] = True
-        return mask.reshape(-1)
+        beats = mask.reshape(-1, beat_pixels(folding.lanes, image.channels)).any(axis=1)
+        return np.repeat(beats, self._groups(folding, image))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         u8, s4 = IntType(8, signed=False), IntType(4)
         return (
             Example(cls((3, 3), (1, 1), (1, 1, 1, 1)), (TensorType((5, 6, 2), u8, 1.0),)),
-            Example(cls((5, 5), (1, 1), (2, 2, 2, 2)), (TensorType((7, 6, 1), u8, 1.0),)),
+            Example(cls((5, 5), (1, 1), (2, 2, 2, 2)), (TensorType((7, 8, 1), u8, 1.0),)),
             Example(cls((3, 2), (2, 1), (0, 1, 2, 0)), (TensorType((6, 5, 4), s4, 0.5),)),
             Example(cls((3, 3), (2, 2), (1, 1, 1, 1), -8), (TensorType((5, 4, 2), s4, 1.0),)),
             Example(cls((2, 2), (2, 2)), (TensorType((5, 7, 3), s4, 0.5),)),
-            Example(cls((1, 1), (3, 2)), (TensorType((4, 5, 2), u8, 1.0),)),
+            Example(cls((1, 1), (3, 2)), (TensorType((4, 8, 2), u8, 1.0),)),
             Example(cls((4, 3), (1, 3), (3, 2, 0, 0)), (TensorType((4, 3, 1), s4, 1.0),)),
             Example(cls((1, 1)), (TensorType((1, 1, 4), u8, 1.0),)),
             Example(cls((3, 3)), (TensorType((3, 3, 1), u8, 1.0),)),
+            Example(cls((2, 5)), (TensorType((3, 8, 2), u8, 1.0),)),
+            Example(cls((2, 3), (2, 4), (0, 1, 0, 1)), (TensorType((4, 8, 1), s4, 1.0),)),
+            Example(cls((2, 6), (1, 1), (1, 5, 0, 0)), (TensorType((3, 4, 2), s4, 1.0),)),
         )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, beat_schedule, divisors
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes, beat_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SumPool(Op):
         return windows.reshape(*windows.shape[:3], -1, self.positions).sum(axis=-1)
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        return tuple(Folding(g * self.positions, g) for g in divisors(x[0].channels // self.positions))
+        return tuple(Folding(n * self.positions, n) for n in beat_lanes(self.infer(*x)))
 
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
@@ -45,9 +45,22 @@ class SumPool(Op):
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         return {"beats": x[0].size // folding.lanes, "positions": self.positions}
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        return Unit(
+            "cs_sum_pool",
+            {
+                "X_BITS": x[0].dtype.bits,
+                "X_SIGNED": int(x[0].dtype.signed),
+                "Y_BITS": self.infer(*x).dtype.bits,
+                "POSITIONS": self.positions,
+                "WINDOWS": folding.pe,
+            },
+            latency=(self.positions - 1).bit_length(),
+        )
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
-            Example(cls(4), (TensorType((3, 2, 24), IntType(8, signed=False), 1.0),)),
+            Example(cls(4), (TensorType((2, 4, 24), IntType(8, signed=False), 1.0),)),
             Example(cls(9), (TensorType((2, 2, 18), IntType(5), 1.0),)),
         )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Work, divisors
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class WidthConverter(Op):
         return x[0]
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        widths = divisors(x[0].channels)
+        widths = beat_lanes(x[0])
         return tuple(Folding(a, b) for a in widths for b in widths if a != b and (a % b == 0 or b % a == 0))
 
     def y_lanes(self, folding: Folding) -> int:
@@ -36,7 +36,8 @@ class WidthConverter(Op):
         steps = frames * x[0].size // narrow
         every = np.arange(steps, dtype=np.int64)
         if folding.lanes > folding.pe:
-            return Schedule(steps, (every[:: folding.lanes // folding.pe],), every)
+            parts = folding.lanes // folding.pe
+            return Schedule(steps, (every[::parts],), every, (every[parts - 1 :: parts],))
         ratio = folding.pe // folding.lanes
         return Schedule(steps, (every,), every[ratio - 1 :: ratio])
 
@@ -47,9 +48,14 @@ class WidthConverter(Op):
         narrow, wide = sorted((folding.lanes, folding.pe))
         return {"steps": x[0].size // narrow, "ratio": wide // narrow, "x_lanes": folding.lanes, "y_lanes": folding.pe}
 
+    def rtl(self, folding: Folding, *x: TensorType) -> Unit:
+        bits, (narrow, wide) = x[0].dtype.bits, sorted((folding.lanes, folding.pe))
+        module, side = ("cs_split_beats", "Y") if folding.lanes == wide else ("cs_join_beats", "X")
+        return Unit(module, {f"{side}_WIDTH": narrow * bits, "RATIO": wide // narrow}, latency=0)
+
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
-            Example(cls(), (TensorType((2, 2, 12), IntType(8, signed=False), 1.0),)),
+            Example(cls(), (TensorType((2, 4, 6), IntType(8, signed=False), 1.0),)),
             Example(cls(), (TensorType((1, 3, 4), IntType(5), 1.0),)),
         )

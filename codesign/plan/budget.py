@@ -38,14 +38,18 @@ class Resources:
         return self.dsp / device.dsp + self.lut / device.lut + self.ff / device.ff + self.bram18 / device.bram18
 
     def over(self, device: Device, fraction: float = 1.0) -> tuple[str, ...]:
-        """The resources that do not fit into a fraction of the device, in words."""
+        """The resources that do not fit into a fraction of the device, in words.
+
+        DSPs may all be used: they sit in columns of their own with wires and registers of their own, so a full column
+        hampers routing no more than a half full one, whereas LUTs and FFs need room around them to be placed well.
+        """
         rows = (
             ("DSP", self.dsp, device.dsp),
-            ("LUT", self.lut, device.lut),
-            ("FF", self.ff, device.ff),
-            ("BRAM18", self.bram18, device.bram18),
+            ("LUT", self.lut, int(device.lut * fraction)),
+            ("FF", self.ff, int(device.ff * fraction)),
+            ("BRAM18", self.bram18, int(device.bram18 * fraction)),
         )
-        return tuple(f"{need} {name} of {int(have * fraction)}" for name, need, have in rows if need > have * fraction)
+        return tuple(f"{need} {name} of {room}" for name, need, room in rows if need > room)
 
 
 # Direct memory access and its interconnect on a Zynq: a whole DMA loop on a 7z020 (docs/estimates.md), measured in
@@ -54,11 +58,13 @@ SHELL = Resources(lut=3100 + 991, ff=4100 + 1339, bram18=4 + 2)
 
 
 @lru_cache(maxsize=1 << 18)
-def price(op: Op, folding: Folding, types: tuple[TensorType, ...], pads: bool = True) -> Resources:
-    """Estimated resources of one process without its FIFOs; `pads` as in `bram18`."""
+def price(
+    op: Op, folding: Folding, types: tuple[TensorType, ...], pads: bool = True, fabric: bool = False
+) -> Resources:
+    """Estimated resources of one process without its FIFOs; `pads` as in `bram18`, `fabric` as in `Process`."""
     work = op.work(folding, *types)
-    dsp, lut = _multipliers(work)
-    lut += _adders(work) + _CONTROL_LUT
+    dsp, lut = _multipliers(work, fabric)
+    lut += _adders(work, inside=not fabric or not work.roms) + _CONTROL_LUT
     memories = _memories(work, pads)
     beat = folding.lanes * types[0].dtype.bits
     ff = _CONTROL_FF + work.register_bits + beat + pipeline_depth(op, folding, types) * 8
@@ -74,7 +80,7 @@ def total(dataflow: Dataflow, device: Device) -> Resources:
     """Estimated resources of a whole design with its FIFOs, and of the DMA shell where the part has a processor."""
     pads = device.pads_bram
     shell = (SHELL,) if device.processor else ()
-    processes = (price(p.op, p.folding, p.types, pads) for p in dataflow.processes)
+    processes = (price(p.op, p.folding, p.types, pads, p.fabric) for p in dataflow.processes)
     return _sum((*shell, *processes, *(channel_price(c, pads) for c in dataflow.channels)))
 
 
@@ -86,6 +92,11 @@ def storage(words: int, width: int) -> Literal["lutram", "bram"]:
     if words <= 32 or words * width <= 2048:
         return "lutram"
     return "lutram" if _lutram(words, width) <= _LUT_PER_BRAM * bram18(words, width) else "bram"
+
+
+def rom_storage(words: int, width: int) -> Literal["lutrom", "bram"]:
+    """Where a ROM goes: up to 64 words are logic of six inputs, and so is what is small anyway."""
+    return "lutrom" if words <= 64 or words * width <= 2048 else "bram"
 
 
 @lru_cache(maxsize=1 << 16)
@@ -119,37 +130,40 @@ def _sum(parts: Iterable[Resources]) -> Resources:
     return result
 
 
-def _multipliers(work: Work) -> tuple[int, int]:
+def _multipliers(work: Work, fabric: bool) -> tuple[int, int]:
     """DSP and LUT of all multipliers.
 
     Weights that never change become shifts and adds in LUTs: "16-31 LUT/MAC" at 8 bits with the adder, here 24 scaled
     by both widths; 16-bit ones "0.86 DSP + 26 LUT". Folded ones take a DSP each, the adder inside ("the normal
-    case for a non-constant 8-bit PE"), several beyond 25x18 bits; operands of one or two bits take LUTs.
+    case for a non-constant 8-bit PE"), several beyond 25x18 bits, or in `fabric` two LUTs for every bit of one operand
+    times every bit of the other, without the adder; operands of one or two bits take LUTs anyway.
     """
     dsp = lut = 0
     for count, x_bits, w_bits in work.multiplies:
-        if not work.roms and max(x_bits, w_bits) <= 10:
+        if not work.roms and (fabric or max(x_bits, w_bits) <= 10):
             lut += count * max(1, round(24 * x_bits * w_bits / 64))
         elif min(x_bits, w_bits) <= 2:
             lut += count * (x_bits + w_bits)
+        elif fabric:
+            lut += count * 2 * x_bits * w_bits
         else:
             wide, narrow = max(x_bits, w_bits), min(x_bits, w_bits)
             dsp += count * -(-wide // 25) * -(-narrow // 18)
     return dsp, lut
 
 
-def _adders(work: Work) -> int:
-    """One LUT per bit ("real netlist: about w"), less the adders that multipliers have inside."""
-    inside = sum(count for count, *_ in work.multiplies)
-    return sum(max(0, count - inside) * bits for count, bits in work.adds)
+def _adders(work: Work, *, inside: bool) -> int:
+    """One LUT per bit ("real netlist: about w"), less the adders that multipliers have `inside`."""
+    free = sum(count for count, *_ in work.multiplies) if inside else 0
+    return sum(max(0, count - free) * bits for count, bits in work.adds)
 
 
 def _memories(work: Work, pads: bool) -> Resources:
     """ROMs of up to 64 words are logic of six inputs: one LUT a bit, half of one up to 32 words."""
     parts = [memory_price(words, width, pads) for words, width in work.rams]
     for words, width in work.roms:
-        small = words <= 64 or words * width <= 2048
-        parts.append(
-            Resources(lut=-(-width * -(-words // 32) // 2)) if small else Resources(bram18=bram18(words, width, pads))
-        )
+        if rom_storage(words, width) == "bram":
+            parts.append(Resources(bram18=bram18(words, width, pads)))
+        else:
+            parts.append(Resources(lut=-(-width * -(-words // 32) // 2)))
     return _sum(parts)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import gcd, lcm
 
 from codesign.errors import FoldingError, GraphError, nearest
 from codesign.ir.graph import Graph, GraphInput, Node
 from codesign.ir.types import TensorType
-from codesign.ops.base import Folding, Op
+from codesign.ops.base import Folding, Op, beat_lanes
 from codesign.ops.fork import Fork
 from codesign.ops.width_converter import WidthConverter
 from codesign.plan.dataflow import (
@@ -25,14 +25,15 @@ from codesign.plan.dataflow import (
 from codesign.plan.names import Names
 
 
-def build(graph: Graph, foldings: Mapping[str, Folding]) -> Dataflow:
+def build(graph: Graph, foldings: Mapping[str, Folding], fabric: Collection[str] = ()) -> Dataflow:
     """The dataflow of a graph. A node that `foldings` leaves out takes the lanes of its producer where it can.
 
-    `foldings` may name a stream input to fix the lanes of its port. Raises FoldingError for a folding that is not
-    legal or not of a node, GraphError for a value that nothing reads.
+    `foldings` may name a stream input to fix the lanes of its port; nodes in `fabric` multiply in LUTs. Raises
+    FoldingError for a folding that is not legal or not of a node, GraphError for a value that nothing reads.
     """
     _check_names(graph, foldings)
-    return _Builder(graph, foldings).build()
+    _check_fabric(graph, fabric)
+    return _Builder(graph, foldings).build().in_fabric(fabric)
 
 
 def conversion(have: int, want: int, x: TensorType) -> tuple[Folding, ...]:
@@ -68,6 +69,17 @@ def _check_names(graph: Graph, foldings: Mapping[str, Folding]) -> None:
                 f"a folding is given for {name!r}, which has no process",
                 where=graph.name,
                 hint=nearest(name, sorted(known)),
+            )
+
+
+def _check_fabric(graph: Graph, fabric: Collection[str]) -> None:
+    able = {n.name for n in graph.nodes if _op(n).fabric}
+    for name in fabric:
+        if name not in able:
+            raise FoldingError(
+                f"{name!r} has no multipliers that could go into LUTs",
+                where=graph.name,
+                hint=nearest(name, sorted(able)),
             )
 
 
@@ -157,10 +169,9 @@ class _Builder:
 
     def _lay_input(self, value: GraphInput) -> str:
         lanes = self.foldings[value.name].lanes if value.name in self.foldings else self._input_lanes(value)
-        if value.type.channels % lanes:
-            raise FoldingError(
-                f"{lanes} lanes do not divide {value.type.channels} channels", where=value.name, hint="use a divisor"
-            )
+        if lanes not in beat_lanes(value.type):
+            what = f"{lanes} lanes do not divide {value.type.channels} channels, nor are they 2 or 4 pixels of a row"
+            raise FoldingError(what, where=value.name, hint=f"use lanes in {list(beat_lanes(value.type))}")
         first = _Draft(self.names.take(f"{value.name}_in"), "", value.type, lanes)
         self._hand_out(value.name, first)
         return first.name
@@ -170,7 +181,7 @@ class _Builder:
         for reader in self.readers[value.name]:
             if reader.node in self.foldings:
                 lanes = self.foldings[reader.node].lanes
-                return lanes if value.type.channels % lanes == 0 else value.type.channels
+                return lanes if lanes in beat_lanes(value.type) else value.type.channels
         return value.type.channels
 
     def _hand_out(self, value: str, draft: _Draft) -> None:

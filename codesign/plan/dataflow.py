@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -44,6 +44,7 @@ class Process:
 
     `drain` is how many cycles the process idles behind every frame so that its pipeline empties: 0 when one loop runs
     through the whole batch, otherwise the loop over frames must not be flattened into the pipelined loop of a frame.
+    `fabric` says that it multiplies in LUTs; RTL, which packs two products into a DSP, does not look at it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Process:
     outputs: tuple[str, ...]
     node: str = ""  # the graph's node; "" for a fork or a width converter
     drain: int = 0
+    fabric: bool = False
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -89,6 +91,15 @@ class Dataflow:
         """Cycles between frames that no buffer can improve: the work of the busiest process or port."""
         ports = [self.channel(name).beats for name in self.inputs]
         return max([p.cycles for p in self.processes] + ports)
+
+    @property
+    def fabric(self) -> tuple[str, ...]:
+        """The nodes that multiply in LUTs."""
+        return tuple(p.node for p in self.processes if p.fabric)
+
+    def in_fabric(self, nodes: Collection[str]) -> Dataflow:
+        """The same dataflow in which exactly these nodes multiply in LUTs."""
+        return replace(self, processes=tuple(replace(p, fabric=p.node in nodes) for p in self.processes))
 
     def with_depths(self, depths: Mapping[str, int]) -> Dataflow:
         """The same dataflow with these depths; a channel that is not named keeps its own."""

@@ -26,6 +26,7 @@ class Plan:
     `goal` is the interval that was asked for (0: none was). `interval_cycles` between frames of a long batch and
     `latency_cycles` of a batch of one frame, from its first beat in to its result out, are estimated.
     With `drains`, processes empty their pipelines behind each frame where they have the time (`timing.draining`).
+    The nodes in `fabric` multiply in LUTs instead of DSPs.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Plan:
     latency_cycles: int
     goal: int = 0
     drains: bool = False
+    fabric: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.clock_mhz > 0:
@@ -64,6 +66,7 @@ class Plan:
             "latency_cycles": self.latency_cycles,
             "source": "estimated",
             "drains": self.drains,
+            "fabric": list(self.fabric),
             "foldings": {name: {"lanes": f.lanes, "pe": f.pe, "simd": f.simd} for name, f in self.foldings.items()},
             "depths": dict(self.depths),
         }
@@ -86,6 +89,7 @@ class Plan:
                 latency_cycles=int(table["latency_cycles"]),
                 goal=int(table["goal"]),
                 drains=bool(table["drains"]),
+                fabric=tuple(map(str, table.get("fabric", ()))),  # plans of earlier versions have none
             )
         except KeyError as error:
             raise FoldingError(f"the key {error.args[0]!r} is missing", where=where, hint=_HINT) from error
@@ -105,7 +109,7 @@ def load_plan(path: Path) -> Plan:
 
 def realize(graph: Graph, plan: Plan) -> Dataflow:
     """The dataflow of a graph under a plan, at the planned depths. Raises FoldingError for a plan of another graph."""
-    dataflow = build(graph, plan.foldings)
+    dataflow = build(graph, plan.foldings, plan.fabric)
     if plan.drains:
         dataflow = draining(dataflow)
     names = {channel.name for channel in dataflow.channels}

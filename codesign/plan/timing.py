@@ -62,7 +62,7 @@ def pipeline_depth(op: Op, folding: Folding, types: tuple[TensorType, ...]) -> i
 
 def schedule(process: Process, frames: int) -> Schedule:
     """The steps of a batch, with the idle ones behind each frame of a process that drains."""
-    plan = _schedule(process.op, process.folding, process.types, frames)
+    plan = op_schedule(process.op, process.folding, process.types, frames)
     if not process.drain:
         return plan
     work = process.cycles - process.drain
@@ -71,7 +71,7 @@ def schedule(process: Process, frames: int) -> Schedule:
 
 
 @lru_cache(maxsize=128)
-def _schedule(op: Op, folding: Folding, types: tuple[TensorType, ...], frames: int) -> Schedule:
+def op_schedule(op: Op, folding: Folding, types: tuple[TensorType, ...], frames: int) -> Schedule:
     return op.schedule(folding, frames, *types)
 
 
@@ -90,7 +90,7 @@ def draining(dataflow: Dataflow, interval: int = 0) -> Dataflow:
 def _drained(process: Process, interval: int) -> Process:
     idle = depth_of(process) + 2
     work = process.cycles - process.drain
-    alone = _schedule(process.op, process.folding, process.types, 1).steps
+    alone = op_schedule(process.op, process.folding, process.types, 1).steps
     return replace(process, drain=idle if alone == work and work + idle <= interval else 0)
 
 
@@ -138,7 +138,7 @@ class _Simulation:
     def _visit(self, process: Process) -> None:
         plan = schedule(process, self.frames)
         depth = depth_of(process, self.pipeline)
-        starts = _Starts(plan, [self.visible[name] for name in process.streams])
+        starts = Starts(plan, [self.visible[name] for name in process.streams])
         for name, reads in zip(process.streams, plan.reads, strict=True):
             self.occupancy[name] = _occupancy(self.visible[name], starts.at(reads))
         left = starts.at(plan.writes + depth) + 1 if self.stalling else starts.at(plan.writes) + depth + 1
@@ -201,21 +201,21 @@ class _Steady:
             self.early |= dict.fromkeys(process.outputs, first.at(frame.writes) + 1)
         self.open = self.open - set(process.streams) | set(process.outputs)
 
-    def _starts(self, process: Process, frame: Schedule, available: Mapping[str, Steps]) -> _SteadyStarts:
-        return _SteadyStarts(frame, [available[name] for name in process.streams], process.cycles, self.pace)
+    def _starts(self, process: Process, frame: Schedule, available: Mapping[str, Steps]) -> SteadyStarts:
+        return SteadyStarts(frame, [available[name] for name in process.streams], process.cycles, self.pace)
 
     def _occupancy(self, process: Process, name: str, read: Steps) -> int:
-        most = _steady_occupancy(self.visible[name], read, self.pace)
+        most = steady_occupancy(self.visible[name], read, self.pace)
         if self.uneven and len(process.streams) > 1:
-            most = max(most, _steady_occupancy(self.early[name], read, self.pace))
+            most = max(most, steady_occupancy(self.early[name], read, self.pace))
         return most
 
 
-class _SteadyStarts:
-    """When the steps of frame 0 and of later ones start: `_Starts` with every earlier frame in view."""
+class SteadyStarts:
+    """When the steps of frame 0 and of later ones start: `Starts` with every earlier frame in view."""
 
     def __init__(self, frame: Schedule, available: Sequence[Steps], cycles: int, pace: int) -> None:
-        self.starts, self.cycles, self.pace = _Starts(frame, available), cycles, pace
+        self.starts, self.cycles, self.pace = Starts(frame, available), cycles, pace
         self.before = max((int(w[-1]) for w in self.starts.waits), default=0) - (pace - cycles)
 
     def at(self, steps: Steps) -> Steps:
@@ -223,14 +223,14 @@ class _SteadyStarts:
         return np.maximum(self.starts.at(step), step + self.before) + later * self.pace
 
 
-def _steady_occupancy(written: Steps, read: Steps, pace: int) -> int:
+def steady_occupancy(written: Steps, read: Steps, pace: int) -> int:
     """As `_occupancy`, for beats that come and go alike in every frame."""
     frames, offset = np.divmod(written - read[0], pace)
     gone = frames * len(read) + np.searchsorted(read - read[0], offset, side="left")
     return int((np.arange(1, len(written) + 1) - gone).max(initial=0))
 
 
-class _Starts:
+class Starts:
     """When each step starts: s plus the longest wait up to it, `max over reads at r <= s of (available - r)`."""
 
     def __init__(self, plan: Schedule, available: Sequence[Steps]) -> None:

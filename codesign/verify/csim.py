@@ -19,6 +19,7 @@ from codesign.plan.ports import PortWord, feature_word, image_word
 from codesign.verify import golden
 from codesign.verify.builds import Build, Types
 from codesign.verify.compare import Difference, compare_values
+from codesign.verify.packets import pack_image
 from codesign.verify.process import run
 
 BATCH = 4  # frames a call: its channels' beats stay in the second-level cache
@@ -145,15 +146,6 @@ def check(
         first,
         compared=(*(("logits", "features") if build.traces else ()), "decision", "m_axis_feature"),
     )
-
-
-def pack_image(image_NHWC: Codes, word: PortWord) -> bytes:
-    """The bytes the host sends: lane i of a beat in the i-th container of its bus word."""
-    kind = f"<i{word.container // 8}" if word.dtype.signed else f"<u{word.container // 8}"
-    beats = image_NHWC.reshape(-1, word.lanes).astype(kind)
-    padded = np.zeros((len(beats), word.bits // word.container), dtype=kind)
-    padded[:, : word.lanes] = beats
-    return padded.tobytes()
 
 
 def unpack_features(data: bytes, word: PortWord) -> dict[int, Codes]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,28 @@ class Finished:
     cpu_s: float
 
 
-def run(command: Sequence[str | Path], *, cwd: Path | None = None, timeout_s: float = 600.0) -> Finished:
-    """Runs `command` to its end; raises ToolError when it cannot be started or takes longer than `timeout_s`."""
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    timeout_s: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Runs `command` to its end, with more variables in its environment where given.
+
+    Raises ToolError when it cannot be started or takes longer than `timeout_s`.
+    """
     words = [str(word) for word in command]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
-            child = subprocess.Popen(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            child = subprocess.Popen(
+                words,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(environment or {})},
+            )
         except OSError as error:
             raise ToolError(
                 f"cannot be started: {error.strerror}", where=words[0], hint="codesign doctor lists what is installed"

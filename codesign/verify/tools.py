@@ -6,7 +6,9 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from codesign.errors import ToolError
@@ -66,3 +68,25 @@ def _release(folder: Path) -> str:
     """`Vivado 2020.1` from an installation path."""
     match = re.search(r"(Vivado|Vitis)(?:_HLS)?/(\d{4}\.\d)", str(folder))
     return f"{match[1]} {match[2]}" if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verilator:
+    """A Verilator that runs: its program and what it says of its version."""
+
+    program: str
+    version: str
+
+
+def verilator() -> Verilator:
+    """The Verilator on PATH. Raises ToolError when there is none."""
+    found = shutil.which("verilator")
+    if not found:
+        raise ToolError("no verilator is on PATH", where="RTL simulation", hint="apt-get install verilator")
+    return Verilator(found, _verilator_version(found))
+
+
+@lru_cache(maxsize=4)
+def _verilator_version(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return " ".join(done.stdout.split()[:2]) or "Verilator"

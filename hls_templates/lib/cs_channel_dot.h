@@ -1,4 +1,5 @@
-// Depthwise unit: every channel's kernel window times that channel's own weights, PE channels and SIMD positions a step.
+// Depthwise unit: every channel's kernel window times that channel's own weights, PE channels and SIMD positions a step,
+// of PIXELS neighbouring pixels, which share their weights.
 #ifndef CS_CHANNEL_DOT_H
 #define CS_CHANNEL_DOT_H
 
@@ -12,15 +13,15 @@ void channel_dot(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y:
 #pragma HLS INLINE
     typedef typename C::X X;
     typedef typename C::Y Y;
-    typename C::y_t sums[C::PE];
+    typename C::y_t sums[C::PIXELS][C::PE];
 #pragma HLS ARRAY_PARTITION variable=sums complete dim=0
     typename X::type held;
 
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1
-    Pixel:
-        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
+    Turn:
+        for (int turn = 0; turn < C::TURNS; ++turn) {
         Group:
             for (int group = 0; group < C::GROUPS; ++group) {
             Fold:
@@ -31,18 +32,23 @@ Frame:
                         const int tile = (group * C::FOLDS + fold) * C::CHUNKS + chunk;
                         if (fold == 0 && chunk == 0) held = x.read();
                         typename Y::type out;
-                    Pe:
-                        for (int pe = 0; pe < C::PE; ++pe) {
+                    Pixel:
+                        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
 #pragma HLS UNROLL
-                            typename C::y_t dot = 0;
-                        Simd:
-                            for (int simd = 0; simd < C::SIMD; ++simd) {
+                        Pe:
+                            for (int pe = 0; pe < C::PE; ++pe) {
 #pragma HLS UNROLL
-                                dot += exact_product<typename C::y_t>(X::get(held, pe * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd]);
+                                const int dot_of_beat = pixel * C::PE + pe;
+                                typename C::y_t dot = 0;
+                            Simd:
+                                for (int simd = 0; simd < C::SIMD; ++simd) {
+#pragma HLS UNROLL
+                                    dot += exact_product<typename C::y_t>(X::get(held, dot_of_beat * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
+                                }
+                                const typename C::y_t sum = chunk == 0 ? dot : typename C::y_t(sums[pixel][pe] + dot);
+                                sums[pixel][pe] = sum;
+                                Y::set(out, dot_of_beat, sum);
                             }
-                            const typename C::y_t sum = chunk == 0 ? dot : typename C::y_t(sums[pe] + dot);
-                            sums[pe] = sum;
-                            Y::set(out, pe, sum);
                         }
                         if (chunk == C::CHUNKS - 1) y.write(out);
                         // On to the next SIMD positions of these channels, or past them to the next PE channels.

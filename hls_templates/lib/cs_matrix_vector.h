@@ -1,7 +1,8 @@
-// Matrix-vector unit: PE outputs times SIMD inputs a step, exact accumulators.
+// Matrix-vector unit: PE outputs times SIMD inputs of PIXELS pixels a step, exact accumulators.
 //
 // Work goes input beat by input beat, chunk by chunk of SIMD lanes, and over the FOLDS groups of PE outputs innermost, so
-// input is consumed at an even pace, is held in one register, and each output keeps its own accumulator.
+// input is consumed at an even pace, is held in one register, and each output keeps its own accumulator. A beat of several
+// pixels has whole vectors side by side; a chunk is then the same lanes of each, times the same weights.
 #ifndef CS_MATRIX_VECTOR_H
 #define CS_MATRIX_VECTOR_H
 
@@ -15,7 +16,7 @@ void matrix_vector(hls::stream<typename C::X::type>& x, hls::stream<typename C::
 #pragma HLS INLINE
     typedef typename C::X X;
     typedef typename C::Y Y;
-    typename C::y_t sums[C::FOLDS][C::PE];
+    typename C::y_t sums[C::FOLDS][C::PIXELS][C::PE];
 #pragma HLS ARRAY_PARTITION variable=sums complete dim=0
     typename X::type held;
 
@@ -23,8 +24,8 @@ void matrix_vector(hls::stream<typename C::X::type>& x, hls::stream<typename C::
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1
-    Vector:
-        for (int vector = 0; vector < C::VECTORS; ++vector) {
+    Turn:
+        for (int turn = 0; turn < C::TURNS; ++turn) {
         Beat:
             for (int beat = 0; beat < C::BEATS; ++beat) {
             Chunk:
@@ -37,19 +38,23 @@ Frame:
                         const int tile = (beat * C::CHUNKS + chunk) * C::FOLDS + fold;
                         if (chunk == 0 && fold == 0) held = x.read();
                         typename Y::type out;
-                    Pe:
-                        for (int pe = 0; pe < C::PE; ++pe) {
+                    Pixel:
+                        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
 #pragma HLS UNROLL
-                            typename C::y_t dot = 0;
-                        Simd:
-                            for (int simd = 0; simd < C::SIMD; ++simd) {
+                        Pe:
+                            for (int pe = 0; pe < C::PE; ++pe) {
 #pragma HLS UNROLL
-                                dot += exact_product<typename C::y_t>(X::get(held, simd), weights[tile][pe][simd]);
+                                typename C::y_t dot = 0;
+                            Simd:
+                                for (int simd = 0; simd < C::SIMD; ++simd) {
+#pragma HLS UNROLL
+                                    dot += exact_product<typename C::y_t>(X::get(held, pixel * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
+                                }
+                                // One add closes the loop from step to step; the tree in front of it is pipelined.
+                                const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pixel][pe] + dot);
+                                sums[fold][pixel][pe] = sum;
+                                Y::set(out, pixel * C::PE + pe, sum);
                             }
-                            // One add closes the loop from step to step; the tree in front of it is pipelined.
-                            const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pe] + dot);
-                            sums[fold][pe] = sum;
-                            Y::set(out, pe, sum);
                         }
                         if (last) y.write(out);
                         if (C::CHUNKS > 1 && fold == C::FOLDS - 1) X::shift(held, C::SIMD);

@@ -14,8 +14,8 @@ void requantize(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1
-    Pixel:
-        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
+    Turn:
+        for (int turn = 0; turn < C::TURNS; ++turn) {  // a pixel, or the pixels of a beat
         Group:
             for (int group = 0; group < C::GROUPS; ++group) {
 #pragma HLS PIPELINE II=1
@@ -25,7 +25,7 @@ Frame:
                 for (int lane = 0; lane < C::X::LANES; ++lane) {
 #pragma HLS UNROLL
                     typename C::wide_t wide = C::X::get(in, lane);
-                    if (!C::UNIT) wide = exact_product<typename C::wide_t>(C::X::get(in, lane), multiplier[group][lane]);
+                    if (!C::UNIT) wide = exact_product<typename C::wide_t>(C::X::get(in, lane), multiplier[group][lane], typename C::multiplier());
                     wide += offset[group][lane];
                     wide >>= C::SHIFT;
                     if (wide < C::LOW) wide = C::LOW;

@@ -1,4 +1,5 @@
-// Sliding window unit: one beat of the image in per step, one whole kernel window of its channel group out.
+// Sliding window unit: one beat of the image in per step, one whole kernel window of its channel group out, or the windows
+// of all the beat's pixels.
 //
 // The image is one endless stream of beats. Position (i, j) of a window lies a fixed number of beats back, wherever rows and
 // frames begin, so the window registers shift on without a pause; taps that lie outside the frame are masked. The last
@@ -17,55 +18,61 @@ void sliding_window(hls::stream<typename C::X::type>& x, hls::stream<typename C:
     typedef typename C::X X;
     typedef typename C::Y Y;
     // Static, so that the first taps are defined; what an earlier batch left here is masked like any row above the frame.
-    static typename X::type window[C::KERNEL_ROWS][(C::KERNEL_COLUMNS - 1) * C::GROUPS + 1];
+    static typename X::type window[C::KERNEL_ROWS][C::SPAN];
 #pragma HLS ARRAY_PARTITION variable=window complete dim=0
     const unsigned beats = frames * C::BEATS;
-    const unsigned steps = beats + C::FLUSH * C::GROUPS;
+    const unsigned steps = beats + C::FLUSH;
     int at = 0;
-    int row = 0, column = 0, group = 0;  // of the anchor: the window's top left, the pads added
+    int row = 0, column = 0, group = 0;  // of the anchor: the (first) window's top left, the pads added
     int row_phase = 0, column_phase = 0;
 
 Step:
     for (unsigned step = 0; step < steps; ++step) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=C::BEATS max=C::BEATS
-        typename X::type newest = window[C::KERNEL_ROWS - 1][(C::KERNEL_COLUMNS - 1) * C::GROUPS];
+        typename X::type newest = window[C::KERNEL_ROWS - 1][C::SPAN - 1];
         if (step < beats) newest = x.read();
 
     KernelRow:
         for (int i = 0; i < C::KERNEL_ROWS; ++i) {
 #pragma HLS UNROLL
         Shift:
-            for (int j = 0; j < (C::KERNEL_COLUMNS - 1) * C::GROUPS; ++j) {
+            for (int j = 0; j < C::SPAN - 1; ++j) {
 #pragma HLS UNROLL
                 window[i][j] = window[i][j + 1];
             }
             const bool oldest_rows = i < C::KERNEL_ROWS - 1;
-            window[i][(C::KERNEL_COLUMNS - 1) * C::GROUPS] = oldest_rows ? lines[oldest_rows ? i : 0][at] : newest;
+            window[i][C::SPAN - 1] = oldest_rows ? lines[oldest_rows ? i : 0][at] : newest;
         }
     Line:
         for (int i = 0; i < C::KERNEL_ROWS - 1; ++i) {
 #pragma HLS UNROLL
-            lines[i][at] = window[i + 1][(C::KERNEL_COLUMNS - 1) * C::GROUPS];
+            lines[i][at] = window[i + 1][C::SPAN - 1];
         }
         at = at == C::LINE_BEATS - 1 ? 0 : at + 1;
 
-        if (step >= static_cast<unsigned>(C::LAG * C::GROUPS)) {
+        if (step >= static_cast<unsigned>(C::LAG)) {
             if (row_phase == 0 && column_phase == 0 && row < C::OUT_ROWS * C::STRIDE_ROWS && column < C::OUT_COLUMNS * C::STRIDE_COLUMNS) {
                 typename Y::type out;
-            TapRow:
-                for (int i = 0; i < C::KERNEL_ROWS; ++i) {
+            Window:
+                for (int w = 0; w < C::WINDOWS; ++w) {
 #pragma HLS UNROLL
-                    const bool row_inside = !C::PADDED || (row + i >= C::TOP && row + i < C::ROWS + C::TOP);
-                TapColumn:
-                    for (int j = 0; j < C::KERNEL_COLUMNS; ++j) {
+                TapRow:
+                    for (int i = 0; i < C::KERNEL_ROWS; ++i) {
 #pragma HLS UNROLL
-                        const bool inside = !C::PADDED || (row_inside && column + j >= C::LEFT && column + j < C::COLUMNS + C::LEFT);
-                    Lane:
-                        for (int lane = 0; lane < X::LANES; ++lane) {
+                        const bool row_inside = !C::PADDED || (row + i >= C::TOP && row + i < C::ROWS + C::TOP);
+                    TapColumn:
+                        for (int j = 0; j < C::KERNEL_COLUMNS; ++j) {
 #pragma HLS UNROLL
-                            const typename C::x_t code = X::get(window[i][j * C::GROUPS], lane);
-                            Y::set(out, (lane * C::KERNEL_ROWS + i) * C::KERNEL_COLUMNS + j, inside ? code : typename C::x_t(C::FILL));
+                            const int at_column = column + w * C::STRIDE_COLUMNS + j;
+                            const bool inside = !C::PADDED || (row_inside && at_column >= C::LEFT && at_column < C::COLUMNS + C::LEFT);
+                            const int pixel = C::SPARE + w * C::STRIDE_COLUMNS + j;  // counted from the oldest that is held
+                        Lane:
+                            for (int lane = 0; lane < C::CHANNELS; ++lane) {
+#pragma HLS UNROLL
+                                const typename C::x_t code = X::get(window[i][pixel / C::PIXELS * C::GROUPS], pixel % C::PIXELS * C::CHANNELS + lane);
+                                Y::set(out, ((w * C::CHANNELS + lane) * C::KERNEL_ROWS + i) * C::KERNEL_COLUMNS + j, inside ? code : typename C::x_t(C::FILL));
+                            }
                         }
                     }
                 }
@@ -74,13 +81,13 @@ Step:
             // The anchor walks through the frame in raster order, with its distance to the last strided position.
             if (group == C::GROUPS - 1) {
                 group = 0;
-                if (column == C::COLUMNS - 1) {
+                if (column == C::COLUMNS - C::PIXELS) {
                     column = column_phase = 0;
                     row_phase = row == C::ROWS - 1 || row_phase == C::STRIDE_ROWS - 1 ? 0 : row_phase + 1;
                     row = row == C::ROWS - 1 ? 0 : row + 1;
                 } else {
-                    ++column;
-                    column_phase = column_phase == C::STRIDE_COLUMNS - 1 ? 0 : column_phase + 1;
+                    column += C::PIXELS;
+                    column_phase = column_phase + C::PIXELS >= C::STRIDE_COLUMNS ? 0 : column_phase + C::PIXELS;
                 }
             } else {
                 ++group;

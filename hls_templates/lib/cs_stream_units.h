@@ -6,9 +6,11 @@
 
 namespace cs {
 
+// The border over a frame waits for the frame's first beat: nothing comes of a frame that never does.
 template <class C>
 void pad(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
 #pragma HLS INLINE
+    typename C::X::type newest;
 Frame:
     for (unsigned frame = 0; frame < frames; ++frame) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1
@@ -20,13 +22,16 @@ Frame:
                 for (int group = 0; group < C::GROUPS; ++group) {
 #pragma HLS PIPELINE II=1
                     const bool inside = row >= C::TOP && row < C::TOP + C::ROWS && column >= C::LEFT && column < C::LEFT + C::COLUMNS;
+                    const bool first = row == 0 && column == 0 && group == 0;
+                    const bool there = row == C::TOP && column == C::LEFT && group == 0;  // the first beat, read already
                     typename C::Y::type out;
                 Lane:
                     for (int lane = 0; lane < C::Y::LANES; ++lane) {
 #pragma HLS UNROLL
                         C::Y::set(out, lane, typename C::y_t(0));
                     }
-                    if (inside) out = x.read();
+                    if (first || (inside && !there)) newest = x.read();
+                    if (inside) out = newest;
                     y.write(out);
                 }
             }

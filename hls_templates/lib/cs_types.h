@@ -121,6 +121,32 @@ inline WIDE exact_product(const A& a, const B& b) {
 #endif
 }
 
+// Where a product is made: wherever the tool likes, or in LUTs, where the plan found too few DSPs.
+struct any_multiplier {};
+struct lut_multiplier {};
+
+template <class WIDE, class A, class B>
+inline WIDE exact_product(const A& a, const B& b, any_multiplier) {
+#pragma HLS INLINE
+    return exact_product<WIDE>(a, b);
+}
+
+template <class WIDE, class A, class B>
+inline WIDE exact_product(const A& a, const B& b, lut_multiplier) {
+#pragma HLS INLINE
+#ifdef CS_NATIVE
+    return exact_product<WIDE>(a, b);
+#else
+    const WIDE product = a * b;
+#ifdef __VITIS_HLS__
+#pragma HLS BIND_OP variable=product op=mul impl=fabric
+#else
+#pragma HLS RESOURCE variable=product core=Mul_LUT
+#endif
+    return product;
+#endif
+}
+
 }  // namespace cs
 
 // A process of a DATAFLOW region: a plain call, except in the threaded C simulation.

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench import Case, codes_of, run_cases
+from graphs import depthwise_branch, lenet_branch
 
+from codesign.devices import load_device
+from codesign.emit.hls import emit_core, emit_hls
+from codesign.files import write_tree
 from codesign.ir import Graph, GraphInput, Node
 from codesign.ops import OPS, Example, Op
 from codesign.ops.fork import Fork
+from codesign.plan.balance import balance
 from codesign.plan.build import build
+from codesign.plan.plan import realize
+from codesign.verify import golden
+from codesign.verify.builds import compile_csim
+from codesign.verify.csim import check
 
 FRAMES = 3
 PROCESSES = sorted(name for name, op in OPS.items() if not op.port and not op.view)
@@ -55,6 +66,39 @@ def _foldings(name: str, example: Example, rng: np.random.Generator) -> list[Cas
 @pytest.mark.parametrize("name", PROCESSES)
 def test_c_simulation_equals_golden_at_every_folding(name: str, tmp_path: Path) -> None:
     assert run_cases(cases_of(OPS[name]), tmp_path) == []
+
+
+def in_fabric(case: Case) -> Case:
+    return replace(case, dataflow=case.dataflow.in_fabric(("y",)))
+
+
+@pytest.mark.parametrize("name", [name for name in PROCESSES if OPS[name].fabric])
+@pytest.mark.parametrize(
+    "types", ["native", *(pytest.param(types, marks=pytest.mark.slow) for types in ("vendor", "packed"))]
+)
+def test_multipliers_in_luts_give_the_same_codes(name: str, types: str, tmp_path: Path) -> None:
+    cases = [in_fabric(case) for case in cases_of(OPS[name])[::5]]
+    source = "".join(emit_core(case.dataflow, namespace="any") for case in cases)
+
+    assert source.count("typedef cs::lut_multiplier multiplier;") == len(cases)
+    assert run_cases(cases, tmp_path, types=types, standard="gnu++98" if types == "native" else "c++11") == []
+
+
+@pytest.mark.parametrize("make", [lenet_branch, depthwise_branch])
+@pytest.mark.parametrize("pixels", [2, 4])
+def test_a_whole_design_takes_several_pixels_a_cycle(make: Callable[..., Graph], pixels: int, tmp_path: Path) -> None:
+    graph = make(16)
+    flow = realize(graph, balance(graph, load_device("xc7vx690t"), pixels_per_cycle=pixels, drains=True))
+    write_tree(emit_hls(flow, top="net", exit_name="exit1", device="any", clock_mhz=100), tmp_path)
+    image = np.random.default_rng(3).integers(0, 256, (7, *graph.inputs[0].type.shape))
+    words = golden.run(graph, {"image": image, "threshold": np.zeros((1, 1, 1, 1), np.int64)})["decision"]
+    threshold = int((words & 0xFFFFFFFF).max())  # the least sure frame goes on at least
+
+    report = check(graph, flow, compile_csim(tmp_path, "net", optimize="-O1"), image, threshold)
+
+    assert flow.bound < image[0, ..., 0].size
+    assert flow.channel("image_in").lanes > image.shape[-1]
+    assert (report.frames, report.mismatched_codes) == (7, 0)
 
 
 @pytest.mark.slow

@@ -279,7 +279,7 @@ CHANNEL_FOLDINGS = [
 
 def stream_lanes(folding: Folding, x: TensorType) -> int:
     """Codes in a beat of one input: `lanes`, or all of a tensor that has fewer (a decision)."""
-    return min(folding.lanes, x.channels)
+    return min(folding.lanes, x.size)
 
 
 def beats_in(op: Op, folding: Folding, *x: TensorType) -> list[int]:
@@ -298,7 +298,12 @@ def assert_schedule_laws(op: Op, folding: Folding, frames: int, *x: TensorType) 
     assert [len(reads) for reads in schedule.reads] == [frames * beats for beats in beats_in(op, folding, *x)]
     each, trailer = beats_out(op, folding, *x)
     assert len(schedule.writes) == frames * each + trailer
-    for steps in (*schedule.reads, schedule.writes):
+    frees = schedule.frees or schedule.reads
+    for read, freed in zip(schedule.reads, frees, strict=True):
+        # A beat goes in its last step, before the next one is needed.
+        assert (freed >= read).all()
+        assert (freed[:-1] < read[1:]).all()
+    for steps in (*schedule.reads, schedule.writes, *frees):
         assert steps.dtype == np.int64
         assert (np.diff(steps) >= 0).all()
         assert steps.min() >= 0

@@ -39,6 +39,27 @@ def test_wide_multipliers_take_several_dsps():
     assert price(op, Folding(4, 1, 1), types).dsp == 2
 
 
+def test_multipliers_in_luts_take_two_for_each_pair_of_bits_and_their_adders():
+    op, types = mac(16, 54)
+    dsps, luts = (price(op, Folding(54, 4, 54), types, fabric=fabric) for fabric in (False, True))
+
+    assert luts.dsp == 0
+    assert luts.lut - dsps.lut == 216 * (2 * 8 * 8 + op.infer(*types).dtype.bits)
+
+
+def test_constant_multipliers_share_their_price_with_fabric():
+    op, types = mac(6, 25)
+    assert price(op, Folding(25, 6, 25), types) == price(op, Folding(25, 6, 25), types, fabric=True)
+
+
+def test_pixels_side_by_side_share_their_weights():
+    op, types = mac(6, 25)
+    one, two = (op.work(Folding(25 * p, 6 * p, 5), *types) for p in (1, 2))
+
+    assert one.roms == two.roms
+    assert 2 * one.multiplies[0][0] == two.multiplies[0][0]
+
+
 def test_block_ram_aspects():
     assert [bram18(512, 36), bram18(1024, 18), bram18(2048, 9), bram18(1024, 48), bram18(16384, 1)] == [1, 1, 1, 3, 1]
     assert bram18(1025, 18, pads=True) == 2
@@ -61,7 +82,8 @@ def test_small_memories_stay_in_luts():
 
 def test_what_does_not_fit_is_named():
     zynq = load_device("pynq-z2")
-    assert Resources(dsp=200, lut=10).over(zynq, 0.85) == ("200 DSP of 187",)
+    assert Resources(dsp=220, lut=45_000).over(zynq, 0.85) == ()
+    assert Resources(dsp=221, lut=45_221).over(zynq, 0.85) == ("221 DSP of 220", "45221 LUT of 45220")
     assert total(build(lenet_branch(), {}), zynq).over(zynq) == ()
 
 

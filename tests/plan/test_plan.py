@@ -1,6 +1,7 @@
 """Plans survive their file, belong to one graph, and tell the host everything it needs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from graphs import lenet_branch, residual_branch
@@ -35,6 +36,21 @@ def test_a_plan_file_round_trips(tmp_path):
     assert load_plan(tmp_path / "plan.json") == plan
     assert plan.goal == 3000
     assert plan.frames_per_second == 100e6 / plan.interval_cycles
+
+
+def test_plans_of_before_multipliers_had_a_choice_still_load():
+    plan = balance(lenet_branch(), load_device("xc7z020"))
+    old = {key: value for key, value in plan.to_json().items() if key != "fabric"}
+
+    assert plan.fabric
+    assert Plan.from_json(old) == replace(plan, fabric=())
+    assert realize(lenet_branch(), plan).fabric == plan.fabric
+
+
+def test_only_multipliers_go_into_luts():
+    plan = replace(balance(lenet_branch(), VIRTEX), fabric=("conv1.window",))
+    with pytest.raises(FoldingError, match=r"'conv1\.window' has no multipliers that could go into LUTs"):
+        realize(lenet_branch(), plan)
 
 
 def test_damaged_plans_are_named(tmp_path):

@@ -20,7 +20,8 @@ from codesign.plan.build import build
 from codesign.plan.fifos import size_fifos
 from codesign.plan.ports import feature_word, image_word
 from codesign.verify import golden
-from codesign.verify.csim import pack_image, unpack_features
+from codesign.verify.csim import unpack_features
+from codesign.verify.packets import pack_image
 from codesign.verify.tools import vendor_headers
 
 FRAMES = 12

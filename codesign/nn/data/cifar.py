@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from codesign.errors import DataError
+from codesign.files import cache_folder
 from codesign.nn.data.frames import Frames, Source, check_frames, is_bytes
 from codesign.nn.data.pickles import read_pickle
 
@@ -40,11 +41,6 @@ def load_cifar10(folder: Path | None) -> Source:
     missing = [name for name in TRAIN_NAMES if name not in batches]
     note = f"{len(train)} frames to train on: {', '.join(missing)} missing" if missing else ""
     return Source("cifar10", train, _read_batch(files["test_batch"]), classes=10, note=note)
-
-
-def cache_folder() -> Path:
-    """Where unpacked archives live: `codesign` under XDG_CACHE_HOME, by default ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codesign"
 
 
 def unpack(archive: Path) -> Path:

@@ -1,0 +1,278 @@
+"""The cascade at work: the accelerator runs batch n + 1 while workers finish the hard frames of batch n.
+
+    with Dispatcher(accelerator, make_host, expect, units, thresholds=[0.3]) as cascade:
+        for answers in cascade.run(images):
+            for answer in answers:
+                print(answer.frame, answer.exit, answer.class_, answer.confidence)
+
+One thread drives the accelerator and one each worker; what happens next is decided in `dispatch_ledger`, under one lock.
+Everything that waits, waits on one condition, at most until the next deadline, so whoever is idle notices a late job.
+Answers come in the order of their frames, whatever fails. Leaving the `with` block, by Ctrl-C too, ends every thread.
+"""
+
+# Legend: N frames; H, W, C rows, columns, channels.
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from codesign.runtime.dispatch_check import Expect, check_decisions, check_transfer
+from codesign.runtime.dispatch_ledger import ACCELERATE, ANSWER, Ledger, Rules
+from codesign.runtime.dispatch_types import (
+    MAX_BATCH,
+    Accelerator,
+    Answers,
+    DispatchError,
+    Event,
+    Host,
+    TransferError,
+    Unit,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from codesign.runtime.dispatch_ledger import Job
+    from codesign.runtime.dispatch_types import Array
+
+T = TypeVar("T")
+
+CLOSE_S = 10.0  # for threads to end what they are at, before they are left behind
+
+
+class Clock(Protocol):
+    """The time, and waiting for a condition; tests have their own."""
+
+    def now(self) -> float: ...
+    def wait(self, condition: threading.Condition, timeout_s: float) -> None: ...
+
+
+class SystemClock:
+    """Seconds that never run backwards."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout_s: float) -> None:
+        condition.wait(None if timeout_s == float("inf") else max(0.0, min(timeout_s, threading.TIMEOUT_MAX)))
+
+
+class Dispatcher:
+    """Frames in, answers out. Use as a context manager; `accelerator` None runs all of it in software.
+
+    `make_host` is called by every worker, and again after one failed. `units` are the decisions of every exit, the last
+    one's too; `thresholds` one value for each but the last, in the unit's own measure. `on_event` hears of every event, in
+    the thread that calls `submit` or waits for answers.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator | None,
+        make_host: Callable[[], Host],
+        expect: Expect,
+        units: Sequence[Unit],
+        thresholds: Sequence[float],
+        rules: Rules | None = None,
+        *,
+        clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._accelerator, self._make_host, self._expect, self._units = accelerator, make_host, expect, units
+        self._rules, self._clock, self._on_event = rules or Rules(), clock or SystemClock(), on_event
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
+        self._ledger = Ledger(self._rules, units, accelerator is not None)
+        self._threads: list[threading.Thread] = []
+        self._closing = False
+        self.thresholds = thresholds
+
+    @property
+    def thresholds(self) -> Sequence[float]:
+        """One for each exit but the last. New ones hold from the next batch on; nothing is built anew."""
+        return self._thresholds
+
+    @thresholds.setter
+    def thresholds(self, values: Sequence[float]) -> None:
+        if len(values) != len(self._units) - 1:
+            raise DispatchError(
+                f"{len(values)} thresholds for {len(self._units)} exits", where="thresholds", hint="one for each but the last"
+            )
+        codes = tuple(unit.threshold_code(value) for unit, value in zip(self._units, values))  # noqa: B905  as old as boards
+        self._thresholds, self._codes = tuple(values), codes
+
+    @property
+    def events(self) -> list[Event]:
+        """What went wrong so far, oldest first; the newest 10,000."""
+        with self._lock:
+            return list(self._ledger.events)
+
+    def submit(self, images_NHWC: Array, timeout_s: float = float("inf")) -> int:
+        """Hands a batch in, waiting while the window is full; returns the number of its first frame."""
+        if not 1 <= len(images_NHWC) <= MAX_BATCH:
+            raise DispatchError(f"a batch of {len(images_NHWC)} frames", hint=f"submit 1 to {MAX_BATCH} at a time")
+
+        def attempt(now_s: float) -> int | None:
+            return self._ledger.submit(images_NHWC, self._codes, now_s) if self._ledger.room else None
+
+        return self._told(attempt, timeout_s, "room for another batch")
+
+    def next_answers(self, timeout_s: float = float("inf")) -> Answers:
+        """The next batch's answers, in the order of submission."""
+        if not self._ledger.waiting:
+            raise DispatchError("no batch is under way", hint="submit one first")
+        return self._told(self._ledger.pop, timeout_s, "answers")
+
+    def stream(self, batches: Iterable[Array]) -> Iterator[Answers]:
+        """Answers for batches of frames as they come, with as many batches under way as the window holds."""
+        for images_NHWC in batches:
+            while self._ledger.ready or not self._ledger.room:
+                yield self.next_answers()
+            self.submit(images_NHWC)
+        while self._ledger.waiting:
+            yield self.next_answers()
+
+    def run(self, images_NHWC: Array, batch: int = 1024) -> Iterator[Answers]:
+        """Answers for an array of frames, a batch at a time."""
+        return self.stream(images_NHWC[start : start + batch] for start in range(0, len(images_NHWC), batch))
+
+    def __enter__(self) -> Dispatcher:
+        lanes = [self._work] * self._rules.workers + ([self._accelerate] if self._accelerator is not None else [])
+        for lane in lanes:
+            thread = threading.Thread(target=lane, name=f"codesign {lane.__name__[1:]}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def cancel(self) -> None:
+        """Makes everybody who waits give up, from any thread; `close` then ends the threads."""
+        with self._lock:
+            self._closing = True
+            self._condition.notify_all()
+        self._stop_accelerator()
+
+    def close(self) -> None:
+        """Ends every thread; batches that were not delivered are dropped. A thread that does not end is an event."""
+        self.cancel()
+        for thread in self._threads:
+            thread.join(CLOSE_S)
+            if thread.is_alive():
+                self._note("left behind", f"thread {thread.name!r} does not end")
+        self._threads.clear()
+        self._tell()
+
+    # The threads. They catch all there is, SystemExit too: what ends a job must not end its thread.
+
+    def _accelerate(self) -> None:
+        accelerator, usable = self._accelerator, True
+        assert accelerator is not None
+        for job in self._jobs(self._ledger.take_accelerator):
+            try:
+                if not usable:
+                    accelerator.reset()
+                threshold = job.batch.thresholds[0]
+                transfer = accelerator.run(job.data_MHWC, threshold, self._rules.accelerator_s)
+                checked = check_transfer(transfer, len(job.rows_M), threshold, self._expect)
+            except TransferError as error:
+                usable = self._report(self._ledger.accelerator_failed, job, error.kind, error.what)
+            except BaseException as error:
+                usable = self._report(self._ledger.accelerator_failed, job, "raised", _words(error))
+            else:
+                usable = self._report(self._ledger.transferred, job, checked)
+
+    def _work(self) -> None:
+        host: Host | None = None
+        for job in self._jobs(self._ledger.take_host):
+            try:
+                host = host or self._make_host()
+                act = host.answer if job.kind == ANSWER else host.finish
+                decisions = act(job.data_MHWC, job.batch.thresholds)
+                check_decisions(decisions, len(job.rows_M), len(self._units), self._expect.classes)
+            except BaseException as error:
+                host = None
+                self._report(self._ledger.host_failed, job, _words(error))
+            else:
+                self._report(self._ledger.finished, job, decisions)
+
+    def _jobs(self, take: Callable[[float], Job | None]) -> Iterator[Job]:
+        """Jobs for one thread, until the dispatcher closes."""
+        with contextlib.suppress(DispatchError):
+            while True:
+                yield self._wait_for(take, float("inf"), "work")
+
+    def _report(self, report: Callable[..., bool], *facts: object) -> bool:
+        with self._lock:
+            self._condition.notify_all()
+            return report(*facts, self._clock.now())
+
+    # Waiting.
+
+    def _wait_for(self, attempt: Callable[[float], T | None], timeout_s: float, what: str) -> T:
+        """What `attempt` gives once it gives something. Raises DispatchError when closed, broken or out of time."""
+        until_s = self._clock.now() + timeout_s
+        while True:
+            with self._lock:
+                late = self._expire()
+                self._demand_open()
+                now_s = self._clock.now()
+                found = attempt(now_s)
+                if found is not None:
+                    self._condition.notify_all()
+                elif now_s >= until_s:
+                    raise DispatchError(f"no {what} within {timeout_s:g} s", hint="wait longer, or cancel")
+                elif not late:
+                    self._clock.wait(self._condition, min(until_s, self._ledger.deadline_s) - now_s)
+            if late:
+                self._stop_accelerator()
+            if found is not None:
+                return found
+
+    def _expire(self) -> bool:
+        """Takes late jobs from their threads; whether one was the accelerator's."""
+        late = self._ledger.expire(self._clock.now())
+        if late:
+            self._condition.notify_all()
+        return any(job.kind == ACCELERATE for job in late)
+
+    def _demand_open(self) -> None:
+        if self._closing:
+            raise DispatchError("the dispatcher is closed", hint="use it inside its `with` block")
+        if self._ledger.broken:
+            raise DispatchError(self._ledger.broken, where="host")
+
+    def _stop_accelerator(self) -> None:
+        """Asks a run that is under way to end; outside the lock, because it may take its time."""
+        try:
+            if self._accelerator is not None:
+                self._accelerator.stop()
+        except Exception as error:
+            self._note("raised", f"stop: {_words(error)}")
+
+    # Events.
+
+    def _note(self, kind: str, what: str) -> None:
+        with self._lock:
+            self._ledger.note(self._clock.now(), kind, what)
+
+    def _told(self, attempt: Callable[[float], T | None], timeout_s: float, what: str) -> T:
+        try:
+            return self._wait_for(attempt, timeout_s, what)
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            news, self._ledger.news = self._ledger.news, []
+        for event in news if self._on_event is not None else ():
+            self._on_event(event)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

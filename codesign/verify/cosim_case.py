@@ -1,0 +1,172 @@
+"""What a cosimulation streams through a design and what must come back: batches of frames, and every word of them."""
+
+# Legend: N frames; H, W rows and columns; C channels; B beats; K 32-bit words of a beat.
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.files import write_json
+from codesign.ir import Codes, Graph
+from codesign.plan.dataflow import Dataflow
+from codesign.plan.ports import feature_word, image_word
+from codesign.verify import golden
+from codesign.verify.packets import Words, feature_packet, image_words, result_packet
+
+CLOCK_NS = 10
+MOST_32 = (1 << 32) - 1
+
+# Chances that a cycle is left out on the image, result and feature port: one at a time, all alike, and each its own way.
+STALLS = ((0.3, 0.0, 0.0), (0.0, 0.6, 0.3), (0.0, 0.2, 0.6), (0.2, 0.2, 0.2), (0.5, 0.7, 0.4), (0.1, 0.5, 0.6))
+ALL_PORTS = tuple(stalls for stalls in STALLS if all(stalls))
+STALLED_BATCHES = 6  # of the bench that stalls all ports
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames by their numbers in the pool, the threshold register, and how the ports stall.
+
+    `abort` is the cycle behind the start in which reset ends the batch, and how long; then nothing is compared.
+    """
+
+    frames: tuple[int, ...]
+    threshold: int
+    stalls: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seed: int = 0
+    abort: tuple[int, int] | None = None
+
+
+class Oracle:
+    """The golden model's answers for a pool of frames, worked out once and good for any threshold."""
+
+    def __init__(self, head: Graph, dataflow: Dataflow, image_NHWC: Codes) -> None:
+        self.dataflow, self.image_NHWC = dataflow, image_NHWC
+        self._decision: Any = head.node("decision").op
+        buffer = next(p for p in dataflow.processes if p.op.port)
+        feature, logits = head.node(buffer.node).inputs[0], head.node("decision").inputs[0]
+        inputs = {"image": image_NHWC, "threshold": np.zeros((1, 1, 1, 1), np.int64)}
+        want = golden.run(head, inputs, keep=(feature, logits))
+        self._maps_NHWC, self._logits_NHWC = want[feature], want[logits]
+        self.codes_N = self.decisions(0) & MOST_32
+
+    def decisions(self, threshold: int) -> npt.NDArray[np.int64]:
+        """The decision word of every frame of the pool."""
+        register = np.full((1, 1, 1, 1), threshold, np.int64)
+        return np.asarray(self._decision.golden(self._logits_NHWC, register)).reshape(-1)
+
+    @property
+    def never(self) -> int:
+        """The threshold at which no frame exits."""
+        return int(self._decision.never)
+
+    @property
+    def always(self) -> int:
+        """The threshold at which every frame exits that can."""
+        return MOST_32 - self.never
+
+    @property
+    def middle(self) -> int:
+        """A threshold at which about half of the frames exit."""
+        return int(np.sort(self.codes_N)[len(self.codes_N) // 2])
+
+    def exiting(self) -> tuple[int, ...]:
+        """The frames that can exit at all."""
+        return tuple(np.flatnonzero(self.decisions(self.always) >> 47 & 1).tolist())
+
+    def words(self, batch: Batch) -> tuple[dict[str, Words], int]:
+        """The words of the batch on the three ports, and how many of its frames exit."""
+        at = np.array(batch.frames)
+        decisions_N = self.decisions(batch.threshold)[at]
+        exited_N = (decisions_N >> 47 & 1).astype(bool)
+        words = {
+            "image": image_words(self.image_NHWC[at], image_word(self.dataflow)),
+            "result": result_packet(decisions_N).words_BK,
+            "feature": feature_packet(self._maps_NHWC[at], exited_N, feature_word(self.dataflow)).words_BK,
+        }
+        return words, int(exited_N.sum())
+
+
+def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1) -> dict[str, list[Batch]]:
+    """The batches of every bench. `frames` of them go through the bench `stalls`; a brief schedule is for a slow simulator."""
+    rng = random.Random(seed)
+    none, every, some = oracle.never, oracle.always, oracle.middle
+
+    def take(count: int, threshold: int, stalls: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Batch:
+        pool = oracle.exiting() if threshold == every else range(len(oracle.image_NHWC))
+        chosen = rng.choices(pool or (0,), k=count)
+        return Batch(tuple(chosen), threshold, stalls, rng.getrandbits(30))
+
+    if brief:
+        mixed = [take(1, none), take(2, every, ALL_PORTS[0]), take(2, some, ALL_PORTS[-1])]
+        return {
+            "full_rate": [take(2, some)],
+            "stalls": [take(max(2, frames), some, ALL_PORTS[1])],
+            "batches": mixed,
+            "packets": [take(1, every)],
+            "surplus": [take(1, none), take(1, some)],
+            "registers": [take(1, some)],
+            "reset": _resets([take(1, none), take(1, some)], oracle.dataflow, rng),
+        }
+    sizes, thresholds = (1, 3, 2, 5, 1, 4, 2), (none, every, some, none, every, some, every)
+    pool = len(oracle.image_NHWC)
+    parts = [tuple(n % pool for n in part) for part in _split(frames, STALLED_BATCHES)]
+    resets = [take(2, some, STALLS[k % len(STALLS)]) for k in range(12)]
+    return {
+        "full_rate": [take(8, some)],
+        "stalls": [replace(take(len(n), some, ALL_PORTS[k % len(ALL_PORTS)]), frames=n) for k, n in enumerate(parts)],
+        "one_port": [take(3, some, stalls) for stalls in STALLS if not all(stalls)],
+        "batches": [take(n, t, rng.choice(STALLS)) for n, t in zip(sizes, thresholds, strict=True)],
+        "packets": [take(4, every), take(1, none), take(1, every, ALL_PORTS[0]), take(2, none)],
+        "surplus": [take(2, some), take(2, some, ALL_PORTS[0]), take(1, none)],
+        "registers": [take(3, some, ALL_PORTS[0]), take(1, none)],
+        "reset": _resets(resets, oracle.dataflow, rng),
+    }
+
+
+def _split(frames: int, parts: int) -> list[range]:
+    """0 .. frames in about equal parts, none of them empty."""
+    edges = [frames * k // parts for k in range(parts + 1)]
+    return [range(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def _resets(batches: Sequence[Batch], dataflow: Dataflow, rng: random.Random) -> list[Batch]:
+    """Every second batch is aborted: some early, some late, most in the middle of a frame."""
+    made: list[Batch] = []
+    for number, batch in enumerate(batches):
+        if number % 2 == 0:
+            last = (len(batch.frames) + 1) * dataflow.bound
+            cycle = rng.randrange(1, 40) if number % 6 == 4 else rng.randrange(dataflow.bound // 4, last)
+            batch = Batch(batch.frames, batch.threshold, batch.stalls, batch.seed, (cycle, rng.randrange(1, 6)))
+        made.append(batch)
+    return made
+
+
+def write_case(
+    folder: Path, oracle: Oracle, benches: Mapping[str, Sequence[Batch]], *, kind: str, registers: Mapping[str, int]
+) -> Path:
+    """Writes `case.json` and `words.npz`, all that the benches know of the design, and returns the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words: dict[str, Words] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    bound = oracle.dataflow.bound
+    for name, batches in benches.items():
+        rows[name] = []
+        for batch in batches:
+            key = f"{name}{len(rows[name])}"
+            ports, exits = oracle.words(batch)
+            words |= {f"{key}_{port}": array for port, array in ports.items()}
+            # Beyond this many cycles the design hangs: stalls slow a batch down by less than four.
+            limit = 16 * (len(batch.frames) + 4) * bound + 20_000
+            row = {"key": key, "exits": exits, "limit_cycles": limit, **asdict(batch), "frames": len(batch.frames)}
+            rows[name].append(row)
+    np.savez(folder / "words.npz", **words)  # pyright: ignore[reportArgumentType]
+    case = {"kind": kind, "clock_ns": CLOCK_NS, "registers": dict(registers), "benches": rows}
+    write_json(folder / "case.json", case)
+    return folder / "case.json"

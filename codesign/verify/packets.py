@@ -1,0 +1,81 @@
+"""Bus words of the AXI4-Stream ports: what the host sends, and every word and TLAST that must come back."""
+
+# Legend: N frames; H, W rows and columns; C channels; B beats; K 32-bit words of a beat.
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.ir import Codes
+from codesign.plan.design import TRAILER_FRAME
+from codesign.plan.ports import RESULT_BITS, PortWord
+
+Words = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packet:
+    """The words of one batch on a port, (B, K) uint32 with the lowest first, and TLAST of each."""
+
+    words_BK: Words
+    last_B: npt.NDArray[np.uint8]
+
+
+def pack_image(image_NHWC: Codes, word: PortWord) -> bytes:
+    """The bytes the host sends: lane i of a beat in the i-th container of its bus word."""
+    return _pack(image_NHWC, word).tobytes()
+
+
+def image_words(image_NHWC: Codes, word: PortWord) -> Words:
+    """The same as (B, K) uint32, a word narrower than that alone in its own."""
+    return as_words(_pack(image_NHWC, word))
+
+
+def result_packet(decisions_N: npt.NDArray[np.int64]) -> Packet:
+    """One word a frame: the decision below, the frame number above; TLAST on the batch's last."""
+    frames_N = np.arange(len(decisions_N), dtype=np.uint64)
+    words_N = decisions_N.astype(np.uint64) | frames_N << np.uint64(48)
+    last_N = np.zeros(len(words_N), np.uint8)
+    last_N[-1:] = 1
+    return Packet(words_N.astype("<u8").view(np.uint32).reshape(-1, RESULT_BITS // 32), last_N)
+
+
+def feature_packet(maps_NHWC: Codes, exited_N: npt.NDArray[np.bool_], word: PortWord) -> Packet:
+    """For every frame that goes on a header and its map, then the trailer with TLAST."""
+    sent = np.flatnonzero(~exited_N)
+    frame_words = word.bits // 32
+    packet = np.zeros((len(sent), 1 + word.beats, frame_words), np.uint32)
+    packet[:, 0, 0] = sent
+    packet[:, 1:] = as_words(_pack(maps_NHWC[sent], word)).reshape(len(sent), word.beats, frame_words)
+    trailer = np.zeros((1, frame_words), np.uint32)
+    trailer[0, 0] = TRAILER_FRAME
+    words_BK = np.concatenate([packet.reshape(-1, frame_words), trailer])
+    last_B = np.zeros(len(words_BK), np.uint8)
+    last_B[-1] = 1
+    return Packet(words_BK, last_B)
+
+
+def unpack_maps(words_BK: Words, word: PortWord) -> Codes:
+    """(frames, codes of a map) in raster order, from whole maps without their headers."""
+    kind = _kind(word)
+    return words_BK.view(kind).reshape(-1, word.beats, word.bits // word.container)[:, :, : word.lanes].astype(np.int64)
+
+
+def as_words(lanes: npt.NDArray[Any]) -> Words:
+    """Rows of containers as rows of 32-bit words."""
+    rows = np.ascontiguousarray(lanes).view(np.uint8)
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))).view(np.uint32)
+
+
+def _pack(codes: Codes, word: PortWord) -> npt.NDArray[Any]:
+    """(B, containers of a bus word)"""
+    padded = np.zeros((codes.size // word.lanes, word.bits // word.container), dtype=_kind(word))
+    padded[:, : word.lanes] = codes.reshape(-1, word.lanes)
+    return padded
+
+
+def _kind(word: PortWord) -> str:
+    return f"<i{word.container // 8}" if word.dtype.signed else f"<u{word.container // 8}"

@@ -1,0 +1,103 @@
+"""What the runner asks of the benches: case.json with its batches, words.npz with every word in and out."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of frames: registers, stalls, and its words on each port as integers, in order."""
+
+    key: str
+    frames: int
+    exits: int
+    threshold: int
+    stalls: tuple[float, float, float]
+    seed: int
+    limit_cycles: int
+    abort: tuple[int, int] | None
+    image: list[int]
+    result: list[int]
+    feature: list[int]
+
+
+class Case:
+    """A case folder. `kind` says whose control logic the design has, `codesign` or `hls`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        about = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        self.kind: str = about["kind"]
+        self.clock_ns: int = about["clock_ns"]
+        self.registers: dict[str, int] = about["registers"]
+        self._rows: dict[str, list[dict[str, Any]]] = about["benches"]
+
+    @cached_property
+    def _words(self) -> Any:
+        return np.load(self.folder / "words.npz")
+
+    def has(self, bench: str) -> bool:
+        return bench in self._rows
+
+    def batches(self, bench: str) -> list[Batch]:
+        """The batches of a bench, in order."""
+        return [self._batch(row) for row in self._rows[bench]]
+
+    def _batch(self, row: dict[str, Any]) -> Batch:
+        words = {port: integers(self._words[f"{row['key']}_{port}"]) for port in ("image", "result", "feature")}
+        fields = {name: row[name] for name in ("key", "frames", "exits", "threshold", "seed", "limit_cycles")}
+        abort = tuple(row["abort"]) if row["abort"] else None
+        return Batch(**fields, stalls=tuple(row["stalls"]), abort=abort, **words)
+
+    def report(self, bench: str, facts: dict[str, Any]) -> None:
+        """Leaves what a bench found for the runner."""
+        (self.folder / f"{bench}.result.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def open_case() -> Case:
+    """The case that the runner named."""
+    return Case(Path(os.environ["CODESIGN_CASE"]))
+
+
+def integers(words_BK: np.ndarray) -> list[int]:
+    """Bus words of (beats, 32-bit words), the lowest first, as integers."""
+    if words_BK.shape[1] == 1:
+        return words_BK[:, 0].tolist()
+    if words_BK.shape[1] == 2:
+        return np.ascontiguousarray(words_BK).view("<u8")[:, 0].tolist()
+    return [int.from_bytes(row.tobytes(), "little") for row in words_BK]
+
+
+def mismatches(want: Sequence[int], got: Sequence[int]) -> int:
+    """Beats that differ, those that are missing or too many among them."""
+    return sum(a != b for a, b in zip(want, got, strict=False)) + abs(len(want) - len(got))
+
+
+def first_mismatch(want: Sequence[int], got: Sequence[int]) -> str:
+    """In words, for a person."""
+    for at, (a, b) in enumerate(zip(want, got, strict=False)):
+        if a != b:
+            return f"beat {at} of {len(want)} is {b:#x}, must be {a:#x}"
+    return f"TLAST came with beat {len(got) - 1}, must come with beat {len(want) - 1}"
+
+
+def pauses(rng: random.Random, chance: float) -> Iterator[bool]:
+    """Whether a port leaves a cycle out: single cycles most of the time, at times a long pause, at times none at all."""
+    while True:
+        kind = rng.random()
+        if kind < 0.06:
+            yield from [True] * rng.randrange(1, max(2, int(160 * chance)))
+        elif kind < 0.12:
+            yield from [False] * rng.randrange(1, 160)
+        else:
+            yield from [rng.random() < chance for _ in range(64)]

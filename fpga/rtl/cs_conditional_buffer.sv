@@ -1,0 +1,83 @@
+// The map of each frame that goes on, behind a header word with its number; the maps of the others are dropped. A trailer with
+// number 0xFFFFFFFF and TLAST ends the batch, also one in which every frame exits. The map waits in the channel in front.
+// A step a cycle: the header, then BEATS beats a frame, whether it goes on or not; at the end the trailer. Cycles: 0.
+`default_nettype none
+module cs_conditional_buffer #(
+    parameter X_BITS    = 8,
+    parameter X_SIGNED  = 0,
+    parameter LANES     = 6,
+    parameter BEATS     = 196,  // of a frame
+    parameter PORT_BITS = 64,
+    parameter CONTAINER = 8,
+    // derived: leave alone
+    parameter X_WIDTH   = LANES * X_BITS
+) (
+    input  wire               aclk,
+    input  wire               aresetn,
+    input  wire               start,
+    input  wire [15:0]        frames,
+    output wire               idle,
+    input  wire [X_WIDTH-1:0] feature_data,
+    input  wire               feature_valid,
+    output wire               feature_ready,
+    input  wire [47:0]        decision_data,
+    input  wire               decision_valid,
+    output wire               decision_ready,
+    input  wire               y_room,
+    output wire               y_claim,
+    output wire               y_valid,
+    output wire [PORT_BITS:0] y_data  // above the word TLAST
+);
+    localparam S_BITS = $clog2(BEATS + 1);
+    logic              active, dropping;
+    logic [S_BITS-1:0] left;   // beats of the frame that are still to come; 0: its header
+    logic [15:0]       frame;
+    wire               ending = frame == frames;
+    wire               heading = left == '0;
+    wire               drops = heading ? !ending && decision_data[47] : dropping;
+    wire               ready = heading ? ending || decision_valid : feature_valid;
+    wire               moves = active && ready && (drops || y_room);
+
+    assign idle = !active;
+    assign decision_ready = moves && heading && !ending;
+    assign feature_ready = moves && !heading;
+    assign y_claim = moves && !drops;
+    assign y_valid = y_claim;
+
+    always_ff @(posedge aclk) begin
+        if (!aresetn) active <= 1'b0;
+        else if (start) active <= 1'b1;
+        else if (moves && heading && ending) active <= 1'b0;
+        if (!aresetn || start) begin
+            left  <= '0;
+            frame <= '0;
+        end else if (moves) begin
+            left <= heading ? (ending ? '0 : S_BITS'(BEATS)) : left - 1'b1;
+            if (!heading && left == S_BITS'(1)) frame <= frame + 1'b1;
+        end
+        if (moves && heading) dropping <= drops;
+    end
+
+    // Words: codes in containers, or a frame's number.
+    wire [PORT_BITS-1:0] codes;
+    wire [31:0]          number = ending ? 32'hFFFFFFFF : {16'd0, frame};
+    assign y_data = heading ? {ending, PORT_BITS'(number)} : {1'b0, codes};
+    genvar i;
+    generate
+        for (i = 0; i < LANES; i = i + 1) begin : g_lane
+            wire [X_BITS-1:0] code = feature_data[i*X_BITS+:X_BITS];
+            if (CONTAINER == X_BITS) begin : g_full
+                assign codes[i*CONTAINER+:CONTAINER] = code;
+            end else begin : g_extended
+                assign codes[i*CONTAINER+:CONTAINER] = {{(CONTAINER - X_BITS) {X_SIGNED != 0 && code[X_BITS-1]}}, code};
+            end
+        end
+        if (LANES * CONTAINER < PORT_BITS) begin : g_rest
+            assign codes[PORT_BITS-1:LANES*CONTAINER] = '0;
+        end
+    endgenerate
+    // verilator lint_off UNUSEDSIGNAL
+    wire unused = &{1'b0, decision_data};
+    // verilator lint_on UNUSEDSIGNAL
+endmodule
+`default_nettype wire

@@ -1,0 +1,147 @@
+// Exits where the entropy of the softmax is below a threshold: code = an upper bound of ln S + U / S, in units of
+// 2^-FRACTION_BITS, with S and U the sums of the two exponentials in the ROM. Proofs: docs/exit_unit.md.
+//
+// The logarithm multiplies `grown`, at first the largest power of two in S, by 1 + 2^-k wherever the product stays at or
+// below S, and adds up the logarithms of these factors. `rest` is S - `grown`: one subtraction compares and updates.
+// The quotient refines U - 1/2^STEPS without restoring: a remainder below 0 is added to in the next step, and its sign
+// is the quotient's bit. One more than that quotient is U / S rounded up, and it needs no look at the last remainder.
+`default_nettype none
+module cs_exit_entropy #(
+    parameter CLASSES = 10,
+    parameter X_BITS = 12,
+    parameter X_SIGNED = 1,
+    parameter ENTRIES = 1024,
+    parameter WORD_BITS = 36,
+    parameter WEIGHTED_BITS = 17,
+    parameter FRACTION_BITS = 18,
+    parameter GUARD_BITS = 6,  // fraction bits of the logarithm beyond those of the code
+    parameter STEPS = 19,
+    parameter LN_BITS = 26,
+    parameter CODE_BITS = 21,
+    parameter BLOCK = 0,
+    // derived: leave alone
+    parameter A_BITS = $clog2(ENTRIES),
+    parameter POWERS = $clog2(CLASSES + 1),
+    parameter L_WIDTH = (STEPS + POWERS) * LN_BITS
+) (
+    input  wire                 aclk,
+    input  wire                 aresetn,
+    input  wire [X_BITS-1:0]    x_data,
+    input  wire                 x_valid,
+    output wire                 x_ready,
+    input  wire                 y_room,
+    output wire                 y_claim,
+    output wire                 y_valid,
+    output wire [47:0]          y_data,
+    input  wire [31:0]          threshold,
+    output wire [A_BITS-1:0]    rom_address,
+    input  wire [WORD_BITS-1:0] rom_data,
+    input  wire [L_WIDTH-1:0]   ln_data  // of the powers of two, then of the steps
+);
+    localparam STEP_BITS = $clog2(STEPS);
+    localparam FACTOR_BITS = STEPS <= 20 && POWERS <= 12 ? 5 : 6;
+    localparam ONE = FRACTION_BITS + GUARD_BITS;
+    localparam SUM_BITS = FRACTION_BITS + POWERS;
+    localparam GROWN_BITS = SUM_BITS + GUARD_BITS;
+    localparam RATIO_BITS = STEPS - FRACTION_BITS;  // of U / S, before the point
+    localparam SHIFT_BITS = GROWN_BITS - 1;
+    localparam PART_BITS = SUM_BITS + RATIO_BITS + 1;
+
+    wire                 clear, add, beyond, load, normalize, refine;
+    wire [STEP_BITS-1:0] step;
+    wire [14:0]          best;
+
+    cs_exit_passes #(
+        .CLASSES(CLASSES), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .ENTRIES(ENTRIES), .STEPS(STEPS),
+        .BLOCK(BLOCK)
+    ) passes (
+        .aclk, .aresetn, .x_data, .x_valid, .x_ready, .y_room, .y_claim, .y_valid, .rom_address,
+        .clear, .add, .beyond, .load, .normalize, .refine, .step, .best
+    );
+
+    // While the words come in, `rest` adds up S and `grown` U. A class beyond the table adds one unit to U alone.
+    logic [GROWN_BITS-1:0] rest_change, grown_change;
+    logic [GROWN_BITS-1:0] rest, grown;
+    wire  [GROWN_BITS-1:0] exp = GROWN_BITS'(rom_data[WORD_BITS-1:WEIGHTED_BITS]) << GUARD_BITS;
+    wire  [GROWN_BITS-1:0] weighted = GROWN_BITS'(rom_data[WEIGHTED_BITS-1:0]);
+
+    // The first factor is the largest power of two in S. It is a step like the others, as `grown` and its shift are 0 then.
+    wire  [POWERS-1:0]      whole = rest[GROWN_BITS-1:ONE];
+    logic [POWERS-1:0]      largest, power;
+    logic [FACTOR_BITS-1:0] next_factor, factor;
+    always_comb begin
+        largest = '0;
+        next_factor = step_code(5'(step));
+        for (int e = 0; e < POWERS; e++) begin
+            largest[e] = load && whole[e] && whole >> (e + 1) == '0;
+            if (largest[e]) next_factor = next_factor | power_code(4'(e));
+        end
+    end
+    always_ff @(posedge aclk) begin
+        power  <= largest;
+        factor <= next_factor;
+    end
+
+    // A factor's code selects its shift: 0 to 3, and 0 to 3 fours, both in Gray code, so that the multiplexers of
+    // neighbouring bits have no half in common and each is one LUT of six inputs; then more fours, behind three.
+    function [FACTOR_BITS-1:0] step_code(input [4:0] k);
+        step_code = k[4] ? FACTOR_BITS'({k[3:2] + 2'd1, 2'b10, k[1], k[1] ^ k[0]})
+                         : FACTOR_BITS'({2'd0, k[3], k[3] ^ k[2], k[1], k[1] ^ k[0]});
+    endfunction
+    function [FACTOR_BITS-1:0] power_code(input [3:0] e);  // one that is no step's
+        power_code = FACTOR_BITS'({e > 4'd11, 1'b1, e[3] && !e[2], e[3] | e[2], e[1:0]});
+    endfunction
+    wire [SHIFT_BITS-1:0] grown_1 = grown[GROWN_BITS-1:1];  // every step shifts by one at least
+    (* keep *) wire [SHIFT_BITS-1:0] near, far;
+    assign near = factor[1] ? (factor[0] ? grown_1 >> 2 : grown_1 >> 3) : (factor[0] ? grown_1 >> 1 : grown_1);
+    assign far = factor[3] ? (factor[2] ? near >> 8 : near >> 12) : (factor[2] ? near >> 4 : near);
+    wire [SHIFT_BITS-13:0] farther = (SHIFT_BITS - 12)'(far >> {factor[FACTOR_BITS-1:4], 2'b00});
+    wire [GROWN_BITS-1:0] shifted = {1'b0, far[SHIFT_BITS-1-:12], farther};
+    wire [GROWN_BITS-1:0] growth = shifted | {power, {ONE{1'b0}}};
+    wire                   taken;
+    wire [GROWN_BITS-1:0]  rest_next;
+    assign rest_change = add ? exp : ~growth;
+    assign grown_change = add ? weighted : beyond ? '0 : growth;
+    assign {taken, rest_next} = {1'b0, rest} + {1'b0, rest_change} + (GROWN_BITS + 1)'(!add);
+
+    logic [SUM_BITS-1:0]   sum;
+    always_ff @(posedge aclk) begin
+        if (clear) rest <= '0;
+        else if (add || ((normalize || refine) && taken)) rest <= rest_next;
+        if (clear || load) grown <= '0;
+        else if (add || beyond || ((normalize || refine) && taken)) grown <= grown + grown_change + GROWN_BITS'(beyond);
+        if (load) sum <= rest[GROWN_BITS-1:GUARD_BITS];
+    end
+
+    logic [LN_BITS-1:0] ln_factor, ln;
+    always_comb begin
+        ln_factor = '0;
+        for (int e = 0; e < POWERS; e++)
+            if (factor == power_code(4'(e))) ln_factor = ln_factor | ln_data[e*LN_BITS+:LN_BITS];
+        for (int k = 0; k < STEPS; k++)
+            if (factor == step_code(5'(k))) ln_factor = ln_factor | ln_data[(POWERS+k)*LN_BITS+:LN_BITS];
+    end
+    always_ff @(posedge aclk) begin
+        if (clear) ln <= '0;
+        else if ((normalize || refine) && taken) ln <= ln + ln_factor;
+    end
+
+    // Zeros come in below the point of U; of U - 1/2^STEPS they are ones. `part` starts from -1 and loads U - 1.
+    logic [PART_BITS-1:0] part;
+    logic [STEPS-1:0]     quotient;
+    wire                  below = part[PART_BITS-1];
+    wire  [PART_BITS-1:0] divisor = PART_BITS'(sum) << RATIO_BITS;
+    wire  [PART_BITS-1:0] change = load ? PART_BITS'(grown) : below ? divisor : ~divisor;
+    always_ff @(posedge aclk) begin
+        if (clear) part <= '1;
+        else if (load || refine) part <= {part[PART_BITS-2:0], 1'b1} + change + PART_BITS'(!load && !below);
+        if (refine) quotient <= {quotient[STEPS-2:0], !below};
+    end
+
+    // The first sign bit is below 0 only for U = 0, whose quotient is -1.
+    wire [CODE_BITS-1:0] floor = {{(CODE_BITS - STEPS) {!quotient[STEPS-1]}}, quotient[STEPS-2:0], !below};
+    wire [CODE_BITS-1:0] code = floor + CODE_BITS'(ln[LN_BITS-1:GUARD_BITS]) + 1'b1;
+    wire                 high = threshold >> CODE_BITS != '0;
+    assign y_data = {high || code < threshold[CODE_BITS-1:0], best, 32'(code)};
+endmodule
+`default_nettype wire
