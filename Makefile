@@ -8,7 +8,7 @@ CODESIGN := $(BIN)/codesign
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv train quantize plan hls csim evaluate test test-slow check format types bench doctor clean
+.PHONY: help venv train quantize plan hls csim evaluate rtl rtlsim cosim synth test test-slow check format types bench doctor clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -25,13 +25,17 @@ $(STAMP): pyproject.toml constraints.txt requirements-nodeps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-nodeps.txt
 	touch $@
 
-train quantize plan hls evaluate: $(STAMP)
+train quantize plan hls evaluate rtl rtlsim cosim synth: $(STAMP)
 	$(CODESIGN) $@ $(CONFIG)
 
 train: ## train CONFIG's network
 quantize: ## make it integers
 plan: ## choose foldings and FIFO depths
 hls: ## emit the path to the first exit as HLS C++
+rtl: ## emit the same path as SystemVerilog
+rtlsim: ## simulate it in Verilator: every word of every test frame, and the cycles
+cosim: ## cocotb benches: stalls on every port, registers, reset in mid-frame
+synth: ## Yosys: LUT, FF, DSP, block RAM, longest path, beside the estimate
 evaluate: ## accuracies, exit rate and flip rate on the test split
 
 csim: $(STAMP) ## compile the C++ and compare every code of every test frame, in both type systems

@@ -33,8 +33,8 @@ TOOLS = (  # program, Debian package, what for
     ("clang++", "clang", "a second compiler for csim and its tests"),
     ("make", "make", "the Makefile"),
     ("git", "git", "a checkout"),
-    ("verilator", "verilator", "nothing yet: the RTL backend"),
-    ("iverilog", "iverilog", "nothing yet: the RTL backend"),
+    ("verilator", "verilator", "codesign rtlsim"),
+    ("iverilog", "iverilog", "codesign cosim"),
 )
 FOLDERS = (
     ("CODESIGN_DATA", "data sets: mnist/, fashion-mnist/, cifar10/, svhn/"),

@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rtl.cores import needs_verilator
 from runs import copy_run
 
 from codesign.config import load_config
 from codesign.flow import csim, evaluate, open_experiment
+from codesign.flow.rtlsim import RtlOptions, rtlsim
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -107,6 +109,25 @@ def test_every_code_of_every_mnist_test_frame_is_right(mnist_run, types):
 
 @pytest.mark.slow
 @NEEDS_MNIST
+@needs_verilator
+@pytest.mark.parametrize(("pixels", "most"), [(1, 800), (2, 410), (4, 210)])
+def test_every_word_and_every_cycle_of_mnist_in_rtl(mnist_run, tmp_path, pixels, most):
+    """The default design over all test frames; two and four pixels a cycle on a larger part over some."""
+    folder, frames = mnist_run, 0
+    if pixels > 1:
+        folder, frames = Path(shutil.copytree(mnist_run, tmp_path / "run")), 300
+        config = json.loads((folder / "config.json").read_text())
+        config["plan"] |= {"device": "xc7vx690t", "pixels_per_cycle": pixels}
+        (folder / "config.json").write_text(json.dumps(config))
+    answer = codesign("rtlsim", folder, "--frames", frames)
+
+    assert (answer["frames"], answer["mismatched_codes"]) == (frames or 10_000, 0)
+    assert answer["interval_cycles"] == answer["estimated_interval_cycles"] <= most
+    assert answer["latency_cycles"] == answer["estimated_latency_cycles"]
+
+
+@pytest.mark.slow
+@NEEDS_MNIST
 def test_the_planned_fifos_are_deep_enough_for_mnist(mnist_run):
     answer = codesign("csim", mnist_run, "--threads", "--frames", 200)
     assert answer["mismatched_codes"] == 0 and answer["compared"] == ["decision", "m_axis_feature"]
@@ -129,3 +150,9 @@ def test_cifar10_networks_with_three_exits_go_the_same_way(tmp_path, name):
 
     report = csim(experiment, frames=300)
     assert (report.frames, report.mismatched_frames, report.mismatched_codes) == (300, 0, 0)
+
+    if name == "vgg_cifar10" and shutil.which("verilator"):
+        simulated, _ = rtlsim(experiment, RtlOptions(frames=100))
+        assert (simulated.frames, simulated.mismatched_codes, simulated.agrees, simulated.exact) == (100, 0, True, True)
+        stalled, _ = rtlsim(experiment, RtlOptions(frames=100, stall=64, threshold=1.5))
+        assert stalled.agrees

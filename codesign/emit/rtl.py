@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import codesign
-from codesign.emit.rtl_text import rom_module
+from codesign.emit.rtl_text import address_bits, literal, rom_module
 from codesign.emit.templates import render
 from codesign.errors import CodesignError
 from codesign.ops.base import Rom, Unit
@@ -141,7 +141,7 @@ def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: 
         "cycles": process.cycles,
         "latency": unit.latency,
         "module": unit.module,
-        "parameters": parameters,
+        "parameters": {name: literal(value) for name, value in parameters.items()},
         "roms": [_rom(core, process, rom) for rom in unit.roms],
         "inputs": list(zip(unit.inputs, process.streams, strict=True)),
         "registers": list(zip(unit.registers, process.inputs[len(process.streams) :], strict=True)),
@@ -159,7 +159,7 @@ def _rom(core: str, process: Process, rom: Rom) -> dict[str, Any]:
         "words": rom.words,
         "width": rom.width,
         "fixed": rom.fixed,
-        "address_bits": max(1, (rom.words - 1).bit_length()),
+        "address_bits": address_bits(rom.words),
     }
 
 

@@ -5,7 +5,7 @@ on recorded codes. Entropy and probability are bounded from the safe side: when 
 quantized logits meets the threshold. No division, no multiplication, no floating point. Proofs: docs/exit_unit.md.
 """
 
-# Legend: N frames; C classes; F factors of a logarithm. S and U sum the two exponential tables over the classes, in units of 2**-fraction_bits.
+# Legend: N frames; C classes. S and U sum the two exponential tables over the classes, in units of 2**-fraction_bits.
 from __future__ import annotations
 
 import math
@@ -276,8 +276,7 @@ class ExitDecision(Op):
             tables, ln_bits = self._entropy_tables, kinds["ln_type"].bits
             facts |= {"WEIGHTED_BITS": self._exp_tables.weighted_bits, "GUARD_BITS": LOG_GUARD_BITS}
             facts |= {"STEPS": tables.steps, "LN_BITS": ln_bits, "CODE_BITS": kinds["code_type"].bits}
-            factors_F = np.concatenate([tables.ln_power_P, tables.ln_step_K])
-            roms += (Rom("ln", factors_F[None], ln_bits, fixed=True),)
+            roms += (Rom("ln", tables.ln_factor_F[None], ln_bits, fixed=True),)
         memory = (self.classes, logits.dtype.bits)
         return Unit(module, facts, latency=1, roms=roms, registers=("threshold",), memory=memory)
 

@@ -4,7 +4,7 @@ Every value is rounded once, from 60 decimal digits, in the direction that makes
 same tables, and the sums need no guard. The proofs are in docs/exit_unit.md.
 """
 
-# Legend: N frames; D distance to the largest logit, in logit codes; K refinement steps; P powers of two; ulp = 2**-fraction_bits.
+# Legend: N frames; D distance to the largest logit, in logit codes; K refinement steps; P powers of two; F their codes in RTL; ulp = 2**-fraction_bits.
 from __future__ import annotations
 
 import math
@@ -50,6 +50,15 @@ class EntropyTables(NamedTuple):
     steps: int
     ln_step_K: Ints
     ln_power_P: Ints
+
+    @property
+    def ln_factor_F(self) -> Ints:
+        """The logarithms of steps and powers by the codes that fpga/rtl/cs_exit_entropy.sv gives them."""
+        powers = range(len(self.ln_power_P))
+        ln_F = np.zeros(32 if self.steps <= 20 and len(powers) <= 12 else 64, np.int64)
+        ln_F[[_step_code(k) for k in range(self.steps)]] = self.ln_step_K
+        ln_F[[16 + e if e < 8 else 20 + e for e in powers]] = self.ln_power_P
+        return ln_F
 
 
 @lru_cache(maxsize=32)
@@ -143,6 +152,12 @@ def largest_ratio(classes: int, rom: ExpTables, fraction_bits: int) -> Fraction:
     while (classes - 1) * int((64 * rom.weighted_D - at * rom.exp_D).max()) > at << fraction_bits:
         at += 1
     return Fraction(at, 64)
+
+
+def _step_code(k: int) -> int:
+    """What selects a shift by k: ones and fours, up to three each in Gray code, then more fours."""
+    fours = min(k >> 2, 3)
+    return (k & 3) ^ (k & 3) >> 1 | (fours ^ fours >> 1) << 2 | ((k >> 2) - fours) << 4
 
 
 def _up(value: Decimal, fraction_bits: int) -> int:

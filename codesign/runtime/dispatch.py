@@ -98,7 +98,9 @@ class Dispatcher:
     def thresholds(self, values: Sequence[float]) -> None:
         if len(values) != len(self._units) - 1:
             raise DispatchError(
-                f"{len(values)} thresholds for {len(self._units)} exits", where="thresholds", hint="one for each but the last"
+                f"{len(values)} thresholds for {len(self._units)} exits",
+                where="thresholds",
+                hint="one for each but the last",
             )
         codes = tuple(unit.threshold_code(value) for unit, value in zip(self._units, values))  # noqa: B905  as old as boards
         self._thresholds, self._codes = tuple(values), codes
@@ -270,8 +272,10 @@ class Dispatcher:
     def _tell(self) -> None:
         with self._lock:
             news, self._ledger.news = self._ledger.news, []
-        for event in news if self._on_event is not None else ():
-            self._on_event(event)
+        tell = self._on_event
+        if tell is not None:
+            for event in news:
+                tell(event)
 
 
 def _words(error: BaseException) -> str:

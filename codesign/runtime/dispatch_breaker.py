@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-GROWTH, LONGEST = 2.0, 16.0  # a rest that ends in another failure is followed by a longer one, up to so many times the first
+GROWTH, LONGEST = (
+    2.0,
+    16.0,
+)  # a rest that ends in another failure is followed by a longer one, up to so many times the first
 
 
 class Breaker:

@@ -55,7 +55,10 @@ def check_transfer(transfer: Transfer, frames: int, threshold: int, expect: Expe
     _demand_order("maps", np.asarray(transfer.feature_frames_M).reshape(-1), sent_M)
     features_MHWC = np.asarray(transfer.features_MHWC)
     _demand_maps(features_MHWC, (len(sent_M), *expect.shape), expect)
-    for name, count, want in (("frames_done", transfer.frames_done, frames), ("exits", transfer.exits, frames - len(sent_M))):
+    for name, count, want in (
+        ("frames_done", transfer.frames_done, frames),
+        ("exits", transfer.exits, frames - len(sent_M)),
+    ):
         if count is not None and count != want:
             raise TransferError("corrupt", f"register {name} is {count}, must be {want}")
     return Checked(exited_N, class_N, code_N, features_MHWC)

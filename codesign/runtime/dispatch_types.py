@@ -7,8 +7,9 @@ worker's own software for the rest of the network, and for all of it when the ac
 # Legend: N frames; M frames of a batch that go on; H, W, C rows, columns, channels.
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 

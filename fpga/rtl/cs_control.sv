@@ -1,11 +1,11 @@
 // AXI4-Lite registers, laid out as Vivado HLS lays out the bundle `control` of the HLS design, and behind them counters.
 //
 //   0x00  bit 0 start (reads 1 while a batch runs), 1 done (cleared by reading), 2 idle, 3 ready (as done)
-//   0x04  bit 0 interrupts on        0x08  bit 0 on done, 1 on ready        0x0C  which came (write 1 to clear)
+//   0x04  bit 0 interrupts on        0x08  bit 0 on done, 1 on ready        0x0C  which came (writing 1 toggles, as in HLS)
 //   0x10  frames   0x18  threshold   0x20  frames done, 0x24 its valid bit   0x30  exits, 0x34 its valid bit
 //   0x40  cycles from start to done  0x44, 0x48, 0x4C  cycles in which a word waited at the image, result, feature port
 //
-// A start while a batch runs is ignored. Frames and threshold hold for the batch that starts behind them.
+// A start while a batch runs is ignored, and so is one of no frames; bit 7, auto-restart, is not there and reads 0. Frames and threshold hold for the batch that starts behind them.
 `default_nettype none
 module cs_control (
     input  wire         aclk,
@@ -75,7 +75,7 @@ module cs_control (
     logic [31:0] next_frames, next_threshold, last_frames, last_exits, cycles;
     logic [95:0] waited;
     wire         ends = running && finished && !start;
-    wire         starts = written == 5'h00 && byte_0 && data[0] && !running;
+    wire         starts = written == 5'h00 && byte_0 && data[0] && !running && next_frames[15:0] != '0;
     assign irq = global_enable && status != 2'b00;
 
     always_ff @(posedge aclk) begin
@@ -103,7 +103,7 @@ module cs_control (
             ready <= ends || (ready && wanted != 5'h00);
             if (written == 5'h01 && byte_0) global_enable <= data[0];
             if (written == 5'h02 && byte_0) enable <= data[1:0];
-            status <= (status & ~(written == 5'h03 && byte_0 ? data[1:0] : 2'b00)) | (ends ? enable : 2'b00);
+            status <= (status ^ (written == 5'h03 && byte_0 ? data[1:0] : 2'b00)) | (ends ? enable : 2'b00);
             if (written == 5'h04) next_frames <= (next_frames & ~bits) | (data & bits);
             if (written == 5'h06) next_threshold <= (next_threshold & ~bits) | (data & bits);
             if (ends) begin

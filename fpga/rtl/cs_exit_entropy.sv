@@ -22,7 +22,8 @@ module cs_exit_entropy #(
     // derived: leave alone
     parameter A_BITS = $clog2(ENTRIES),
     parameter POWERS = $clog2(CLASSES + 1),
-    parameter L_WIDTH = (STEPS + POWERS) * LN_BITS
+    parameter FACTOR_BITS = STEPS <= 20 && POWERS <= 12 ? 5 : 6,
+    parameter L_WIDTH = LN_BITS << FACTOR_BITS
 ) (
     input  wire                 aclk,
     input  wire                 aresetn,
@@ -36,10 +37,9 @@ module cs_exit_entropy #(
     input  wire [31:0]          threshold,
     output wire [A_BITS-1:0]    rom_address,
     input  wire [WORD_BITS-1:0] rom_data,
-    input  wire [L_WIDTH-1:0]   ln_data  // of the powers of two, then of the steps
+    input  wire [L_WIDTH-1:0]   ln_data  // the factors' logarithms, by their codes
 );
     localparam STEP_BITS = $clog2(STEPS);
-    localparam FACTOR_BITS = STEPS <= 20 && POWERS <= 12 ? 5 : 6;
     localparam ONE = FRACTION_BITS + GUARD_BITS;
     localparam SUM_BITS = FRACTION_BITS + POWERS;
     localparam GROWN_BITS = SUM_BITS + GUARD_BITS;
@@ -66,31 +66,27 @@ module cs_exit_entropy #(
     wire  [GROWN_BITS-1:0] weighted = GROWN_BITS'(rom_data[WEIGHTED_BITS-1:0]);
 
     // The first factor is the largest power of two in S. It is a step like the others, as `grown` and its shift are 0 then.
-    wire  [POWERS-1:0]      whole = rest[GROWN_BITS-1:ONE];
-    logic [POWERS-1:0]      largest, power;
+    wire  [POWERS-1:0] whole = rest[GROWN_BITS-1:ONE];
+    logic [POWERS-1:0] largest, power;
+    always_comb begin
+        for (int e = 0; e < POWERS; e++) largest[e] = load && whole[e] && whole >> (e + 1) == '0;
+    end
+
+    // A step's code selects its shift: 0 to 3, and 0 to 3 fours, both in Gray code, so that the multiplexers of
+    // neighbouring bits have no half in common and each is one LUT of six inputs; then more fours, behind three.
+    // The powers have codes that are no step's.
+    wire  [4:0]             k = 5'(step);
     logic [FACTOR_BITS-1:0] next_factor, factor;
     always_comb begin
-        largest = '0;
-        next_factor = step_code(5'(step));
-        for (int e = 0; e < POWERS; e++) begin
-            largest[e] = load && whole[e] && whole >> (e + 1) == '0;
-            if (largest[e]) next_factor = next_factor | power_code(4'(e));
-        end
+        next_factor = FACTOR_BITS'({2'd0, k[3], k[3] ^ k[2], k[1], k[1] ^ k[0]});
+        if (k[4]) next_factor = FACTOR_BITS'({k[3:2] + 2'd1, 2'b10, k[1], k[1] ^ k[0]});
+        for (int e = 0; e < POWERS; e++)
+            if (largest[e]) next_factor = next_factor | FACTOR_BITS'(e < 8 ? 16 + e : 20 + e);
     end
     always_ff @(posedge aclk) begin
         power  <= largest;
         factor <= next_factor;
     end
-
-    // A factor's code selects its shift: 0 to 3, and 0 to 3 fours, both in Gray code, so that the multiplexers of
-    // neighbouring bits have no half in common and each is one LUT of six inputs; then more fours, behind three.
-    function [FACTOR_BITS-1:0] step_code(input [4:0] k);
-        step_code = k[4] ? FACTOR_BITS'({k[3:2] + 2'd1, 2'b10, k[1], k[1] ^ k[0]})
-                         : FACTOR_BITS'({2'd0, k[3], k[3] ^ k[2], k[1], k[1] ^ k[0]});
-    endfunction
-    function [FACTOR_BITS-1:0] power_code(input [3:0] e);  // one that is no step's
-        power_code = FACTOR_BITS'({e > 4'd11, 1'b1, e[3] && !e[2], e[3] | e[2], e[1:0]});
-    endfunction
     wire [SHIFT_BITS-1:0] grown_1 = grown[GROWN_BITS-1:1];  // every step shifts by one at least
     (* keep *) wire [SHIFT_BITS-1:0] near, far;
     assign near = factor[1] ? (factor[0] ? grown_1 >> 2 : grown_1 >> 3) : (factor[0] ? grown_1 >> 1 : grown_1);
@@ -113,14 +109,9 @@ module cs_exit_entropy #(
         if (load) sum <= rest[GROWN_BITS-1:GUARD_BITS];
     end
 
-    logic [LN_BITS-1:0] ln_factor, ln;
-    always_comb begin
-        ln_factor = '0;
-        for (int e = 0; e < POWERS; e++)
-            if (factor == power_code(4'(e))) ln_factor = ln_factor | ln_data[e*LN_BITS+:LN_BITS];
-        for (int k = 0; k < STEPS; k++)
-            if (factor == step_code(5'(k))) ln_factor = ln_factor | ln_data[(POWERS+k)*LN_BITS+:LN_BITS];
-    end
+    wire  [LN_BITS-1:0] ln_factor;
+    logic [LN_BITS-1:0] ln;
+    assign ln_factor = ln_data[factor*LN_BITS+:LN_BITS];
     always_ff @(posedge aclk) begin
         if (clear) ln <= '0;
         else if ((normalize || refine) && taken) ln <= ln + ln_factor;

@@ -1,0 +1,30 @@
+"""What every unit of fpga/rtl is made of, counted from its parameters and its ROMs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from codesign.cost import products, streams
+from codesign.cost.fabric import Parts, rom
+from codesign.cost.requantize import requantize
+from codesign.ops.base import Unit
+
+FORMULAS: Mapping[str, Callable[[Unit], Parts]] = {
+    "cs_add": streams.add,
+    "cs_channel_dot": products.channel_dot,
+    "cs_fork": streams.fork,
+    "cs_global_sum": streams.global_sum,
+    "cs_join_beats": streams.join_beats,
+    "cs_matrix_vector": products.matrix_vector,
+    "cs_max_pool": streams.max_pool,
+    "cs_pad": streams.pad,
+    "cs_requantize": requantize,
+    "cs_sliding_window": streams.sliding_window,
+    "cs_split_beats": streams.split_beats,
+    "cs_sum_pool": streams.sum_pool,
+}
+
+
+def unit_parts(unit: Unit) -> Parts:
+    """The parts of a unit and of its ROMs."""
+    return sum((rom(table) for table in unit.roms), FORMULAS[unit.module](unit))

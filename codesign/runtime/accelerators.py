@@ -1,0 +1,115 @@
+"""Accelerators on a PC: the golden model, C simulation and RTL simulation of a design, all behind one protocol.
+
+A run here cannot be broken off from outside: each has a limit of its own (the golden model the batch, C simulation its
+seconds, RTL simulation the cycles in which nothing moves). `stop` keeps the next run from starting until `reset`.
+"""
+
+# Legend: N frames; M frames that go on; H, W, C rows, columns, channels; B beats; K 32-bit words of a beat.
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from codesign.ir.types import Codes
+from codesign.plan.dataflow import Dataflow
+from codesign.plan.design import TRAILER_FRAME
+from codesign.plan.ports import feature_word
+from codesign.runtime.dispatch_types import Transfer, TransferError
+from codesign.runtime.stages import Stage
+from codesign.verify import golden
+from codesign.verify.builds import Build
+from codesign.verify.csim import simulate
+from codesign.verify.packets import Words, unpack_maps
+from codesign.verify.rtlsim import run_batch
+from codesign.verify.verilated import Simulation
+
+
+class Simulated(ABC):
+    """What the three have in common: stopping."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
+        if self._stopped.is_set():
+            raise TransferError("raised", "stopped")
+        return self._run(images_NHWC, threshold, timeout_s)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def reset(self) -> None:
+        self._stopped.clear()
+
+    @abstractmethod
+    def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer: ...
+
+
+class GoldenAccelerator(Simulated):
+    """The golden model of the head."""
+
+    def __init__(self, head: Stage) -> None:
+        super().__init__()
+        self._head = head
+
+    def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
+        inputs = {self._head.source: images_NHWC, "threshold": threshold}
+        values = golden.run(self._head.graph, inputs, keep=("decision", self._head.feature))
+        return transfer_of(values["decision"].reshape(-1), values[self._head.feature])
+
+
+class CsimAccelerator(Simulated):
+    """The emitted C++, compiled; the program itself checks frame numbers, TLAST and counters."""
+
+    def __init__(self, build: Build, dataflow: Dataflow, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self._build, self._dataflow, self._shape = build, dataflow, shape
+
+    def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
+        out = simulate(self._build, self._dataflow, images_NHWC.astype(np.int64), threshold, timeout_s=timeout_s)
+        frames_M = np.array(list(out.features), np.int64)
+        maps = [codes.reshape(self._shape) for codes in out.features.values()]
+        return Transfer(numbered(out.decisions), frames_M, np.array(maps, np.int64).reshape(-1, *self._shape))
+
+
+class RtlAccelerator(Simulated):
+    """The emitted SystemVerilog in Verilator, driven as a host drives the design, a batch at a time."""
+
+    def __init__(self, simulation: Simulation, dataflow: Dataflow, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self._simulation, self._dataflow, self._shape = simulation, dataflow, shape
+
+    def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
+        batch = run_batch(self._simulation, self._dataflow, images_NHWC.astype(np.int64), threshold)
+        words_N = np.ascontiguousarray(batch.results.words_BK).view("<u8").reshape(-1)
+        frames_M, maps_MHWC = read_features(batch.features.words_BK, self._dataflow, self._shape)
+        return Transfer(words_N, frames_M, maps_MHWC, batch.frames_done, batch.exits)
+
+    def reset(self) -> None:
+        self._simulation.reset()
+        super().reset()
+
+
+def transfer_of(decisions_N: Codes, features_NHWC: Codes) -> Transfer:
+    """The transfer of a batch whose decision words and maps of all frames are known."""
+    exited_N = (decisions_N >> 47 & 1).astype(bool)
+    sent_M = np.flatnonzero(~exited_N)
+    return Transfer(numbered(decisions_N), sent_M, features_NHWC[sent_M], len(decisions_N), int(exited_N.sum()))
+
+
+def numbered(decisions_N: Codes) -> Codes:
+    """Result words: decisions with their frame numbers."""
+    return decisions_N | np.arange(len(decisions_N)) << 48
+
+
+def read_features(words_BK: Words, dataflow: Dataflow, shape: tuple[int, int, int]) -> tuple[Codes, Codes]:
+    """Frame numbers and maps from the words of the feature port; raises TransferError for a packet that breaks off."""
+    word = feature_word(dataflow)
+    maps = max(0, len(words_BK) - 1) // (word.beats + 1)
+    if len(words_BK) != maps * (word.beats + 1) + 1 or words_BK[-1, 0] != TRAILER_FRAME:
+        raise TransferError("short", f"{len(words_BK)} words of maps without a trailer behind the last")
+    frames = words_BK[:-1].reshape(maps, word.beats + 1, words_BK.shape[1])
+    maps_MHWC = unpack_maps(np.ascontiguousarray(frames[:, 1:]), word).reshape(-1, *shape)
+    return frames[:, 0, 0].astype(np.int64), maps_MHWC
