@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     rtlsim.add_argument("--stall", type=int, default=0, metavar="P", help="every port waits in P of 256 cycles")
     rtlsim.add_argument("--wave", metavar="FILE", default="", help="write a waveform (VCD) of the frames, 2 by default")
     rtlsim.add_argument("--timing", action="store_true", help="the bottleneck, stalls and how full each FIFO gets")
+    cosim = _add(commands, "cosim", _cosim, "drive the RTL with cocotb, every port stalled at random, and compare every beat")
+    cosim.add_argument("--simulator", choices=("verilator", "icarus", "both"), default="both", help="which simulator")
+    cosim.add_argument("--frames", type=int, default=300, metavar="N", help="frames with stalls on every port")
+    cosim.add_argument("--wave", default="", metavar="FILE", help="record a brief run: VCD from Verilator, FST from Icarus")
+    cosim.add_argument("--hls-export", default="", metavar="DIR", help="drive the Verilog of an HLS export instead")
     _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split")
     doctor = commands.add_parser("doctor", help="what is installed, and what to install", description=_doctor.__doc__)
     _common(doctor, _doctor)
@@ -221,6 +226,22 @@ def _timing_tables(view: Mapping[str, Any]) -> None:
     )
     rows = [[c["name"], c["depth"], c["high_water"], c["full_cycles"], c["empty_cycles"]] for c in view["channels"]]
     console.table("Channels (simulated)", ("channel", "depth", "most beats", "cycles full", "cycles empty"), rows)
+
+
+def _cosim(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.cosim import CosimOptions, cosim
+
+    options = CosimOptions(arguments.simulator, arguments.frames, arguments.wave, arguments.hls_export)
+    report = cosim(_open(arguments), options)
+    answer = report.to_json()
+    if not arguments.json:
+        rows = [
+            [name, "green" if bench.passed else "RED", bench.frames, bench.mismatched_beats, bench.first_difference]
+            for name, bench in report.benches.items()
+        ]
+        console.table("Cosimulation", ("bench", "verdict", "frames", "wrong beats", "first difference"), rows)
+    console.say(f"cosim: {answer['frames']} frames, {answer['mismatched_beats']} wrong beats, {', '.join(answer['simulators'])}")
+    return answer, report.passed
 
 
 def _evaluate(arguments: argparse.Namespace) -> Answer:

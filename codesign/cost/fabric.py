@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from codesign.ir.types import Codes
 from codesign.ops.base import Rom
 from codesign.plan.budget import bram18, rom_storage, storage
 
@@ -90,23 +89,29 @@ def shift_chain(length: int, width: int) -> Parts:
 def rom(table: Rom) -> Parts:
     """A ROM: its output registers, which a block RAM has inside, and the logic in front of them.
 
-    Equal bits share, and bits that are the same in every word are constants. Up to 64 words are a LUT a bit.
+    Equal bits share, and bits that are the same in every word are constants.
     """
     if table.words == 1:
         return Parts()
     if rom_storage(table.words, table.width) == "bram":
         return Parts(bram18=bram18(table.words, table.width))
     columns = distinct_bits(table)
-    luts = 0 if table.words == 2 else columns * -(-table.words // 64)
-    return Parts(lut=luts, ff=columns)
+    return Parts(lut=rom_bits(table.words, columns), ff=columns)
+
+
+def rom_bits(words: int, bits: int) -> int:
+    """LUTs of a table: a LUT holds 64 words of a bit; of two words, a bit is the address."""
+    return 0 if words <= 2 else bits * -(-words // 64)
 
 
 def distinct_bits(table: Rom) -> int:
-    """Bits of a word that change from word to word, equal ones counted once."""
-    bits = (table.codes[..., None] >> np.arange(table.bits) & 1).astype(np.uint8).reshape(table.words, -1)
-    packed = np.packbits(bits, axis=0)
-    changing = packed[:, bits.any(axis=0) & ~bits.all(axis=0)]
-    return len(np.unique(changing, axis=1).T) if changing.size else 0
+    """Bits of a word that change from word to word; equal ones count once, which few words make likely."""
+    changing = np.bitwise_or.reduce(table.codes, axis=0) & ~np.bitwise_and.reduce(table.codes, axis=0)
+    planes = (changing[:, None] >> np.arange(table.bits) & 1).astype(bool)
+    if table.words > 16:
+        return int(planes.sum())
+    bits = (table.codes[..., None] >> np.arange(table.bits) & 1)[:, planes]
+    return len(np.unique(np.left_shift(1, np.arange(table.words)) @ bits)) if bits.size else 0
 
 
 @lru_cache(maxsize=1 << 16)
@@ -141,8 +146,3 @@ def signed_bits(value: int) -> int:
 def ones(value: int, low: int, high: int) -> int:
     """Bits that are 1 in the positions low .. high - 1 of a two's complement number."""
     return (value >> low & ((1 << max(0, high - low)) - 1)).bit_count()
-
-
-def codes_of(table: Rom) -> Codes:
-    """Bits of a one-word ROM as a row of its fields."""
-    return table.codes.reshape(-1)

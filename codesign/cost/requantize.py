@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from codesign.cost.fabric import Parts, bits_of, counter, multipliers, ones, signed_bits
+from dataclasses import replace
+
+from codesign.cost.fabric import DSP_PART, Parts, bits_of, counter, distinct_bits, multipliers, ones, signed_bits
+from codesign.ir.types import Codes
 from codesign.ops.base import Rom, Unit
 
 
@@ -11,7 +14,7 @@ def requantize(unit: Unit) -> Parts:
     parts = Parts(ff=unit.latency)
     parts += counter(bits_of(p["GROUPS"])) if p["GROUPS"] > 1 else Parts()
     if p["GROUPS"] > 1:
-        return parts + (_varying(unit) + _clamp(unit)) * p["LANES"]
+        return parts + _varying(unit, table) + _clamp(unit) * p["LANES"]
     return parts + sum((_constant(unit, *lane) + _clamp(unit) for lane in _lanes(unit, table)), Parts())
 
 
@@ -32,41 +35,50 @@ def _signed(field: int, bits: int) -> int:
     return value - (value >> bits - 1 << bits)
 
 
-def _varying(unit: Unit) -> Parts:
-    """A lane whose constants come from a ROM: one DSP multiplies and adds; of several, the sum is in LUTs."""
+def _varying(unit: Unit, table: Rom) -> Parts:
+    """All lanes with constants from a ROM: one DSP a lane multiplies and adds; of several, the sum is in LUTs."""
     p = unit.parameters
-    x_bits, wide = p["X_BITS"] + (not p["X_SIGNED"]), p["WIDE_BITS"]
+    x_bits, wide, lanes = p["X_BITS"] + (not p["X_SIGNED"]), p["WIDE_BITS"], p["LANES"]
     rest = wide - p["SHIFT"]
     if not p["M_BITS"]:
-        return Parts(lut=min(wide, max(x_bits, p["O_BITS"])), ff=p["X_BITS"] + rest)
+        return Parts(lut=max(x_bits, p["O_BITS"]), ff=p["X_BITS"] + rest) * lanes
     dsps = multipliers(x_bits, p["M_BITS"], min(x_bits + p["M_BITS"], wide))
     if dsps == 1:
-        return Parts(dsp=1)
+        return Parts(dsp=lanes)
+    held = Parts(ff=distinct_bits(replace(table, codes=_offsets(unit, table))))
     if not dsps:
-        return Parts(lut=wide, ff=p["X_BITS"] + x_bits + p["M_BITS"] + p["O_BITS"] + rest)
-    return Parts(dsp=dsps, lut=wide - 17, ff=17 + p["O_BITS"] + rest)
+        return held + Parts(lut=wide, ff=p["X_BITS"] + x_bits + p["M_BITS"] + rest) * lanes
+    return held + Parts(dsp=dsps, lut=wide - 4, ff=DSP_PART + rest) * lanes
+
+
+def _offsets(unit: Unit, table: Rom) -> Codes:
+    """The bits of the ROM that are offsets."""
+    p = unit.parameters
+    return table.codes.reshape(table.words, p["LANES"], -1)[:, :, : p["O_BITS"]].reshape(table.words, -1)
 
 
 def _constant(unit: Unit, multiplier: int, offset: int) -> Parts:
-    """A lane of fixed constants. The DSP adds an odd offset; an even one's low zeros make Yosys add outside of it,
-    where a bit of the offset that is 1 takes a LUT. A multiplier that is a power of two is wires."""
+    """A lane of fixed constants, of which a power of two as multiplier is wires. A DSP adds too if the multiplier is odd;
+    else the product's low zeros make Yosys add outside, where only bits of the offset that are 1 take a LUT."""
     p = unit.parameters
     x_bits, wide = p["X_BITS"] + (not p["X_SIGNED"]), p["WIDE_BITS"]
-    rest = wide - p["SHIFT"]
-    zeros = (offset & -offset).bit_length() - 1 if offset else wide
-    outside = Parts(lut=ones(offset, zeros, wide), ff=rest)
+    zeros = _low_zeros(multiplier, wide)
+    outside = Parts(lut=ones(offset, max(zeros, _low_zeros(offset, wide)), wide), ff=wide - p["SHIFT"])
     if multiplier == 0:
         return Parts()
-    if abs(multiplier) & (abs(multiplier) - 1) == 0:
-        shift = abs(multiplier).bit_length() - 1
-        used = max(0, min(p["X_BITS"], p["X_BITS"] + shift - min(zeros, p["SHIFT"])))
-        negate = used if multiplier < 0 else 0
-        stages = (2 if p["M_BITS"] else 1) * used
-        return outside + Parts(lut=negate, ff=stages)
+    if abs(multiplier) == 1 << zeros:
+        unused = max(0, min(_low_zeros(offset, wide), p["SHIFT"]) - zeros) if multiplier > 0 else 0
+        used = max(0, p["X_BITS"] - unused)
+        return outside + Parts(lut=used if multiplier < 0 else 0, ff=(2 if p["M_BITS"] else 1) * used)
     dsps = multipliers(x_bits, signed_bits(multiplier), min(x_bits + p["M_BITS"], wide))
     if dsps > 1:
-        return Parts(dsp=dsps, ff=17) + outside
-    return Parts(dsp=dsps) + (Parts() if zeros == 0 else outside)
+        return Parts(dsp=dsps, ff=max(0, DSP_PART - zeros)) + outside
+    return Parts(dsp=dsps) + (Parts() if zeros == 0 and p["X_SIGNED"] else outside)
+
+
+def _low_zeros(value: int, limit: int) -> int:
+    """How many low bits of a number are 0."""
+    return (value & -value).bit_length() - 1 if value else limit
 
 
 def _clamp(unit: Unit) -> Parts:

@@ -74,7 +74,7 @@ def _window_registers(unit: Unit, beat_bits: int, line: int) -> Parts:
         taps = sorted({column // pixels * groups for column in columns if column % pixels == slot}, reverse=True)
         for row in range(p["KERNEL_ROWS"]):
             ahead = 1 if 0 < row < p["KERNEL_ROWS"] - 1 or (row == 0 and p["KERNEL_ROWS"] > 1) else 0
-            parts += _tapped(taps, span, pixel_bits, ahead if line > 1 or row else 1, written=row > 0)
+            parts += _tapped(taps, span, pixel_bits, ahead if line > 1 else 0, written=row > 0)
     return parts
 
 

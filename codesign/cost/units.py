@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codesign.cost import products, streams
+from codesign.cost import exits, products, streams
 from codesign.cost.fabric import Parts, rom
 from codesign.cost.requantize import requantize
 from codesign.ops.base import Unit
@@ -12,6 +12,10 @@ from codesign.ops.base import Unit
 FORMULAS: Mapping[str, Callable[[Unit], Parts]] = {
     "cs_add": streams.add,
     "cs_channel_dot": products.channel_dot,
+    "cs_conditional_buffer": exits.conditional_buffer,
+    "cs_exit_entropy": exits.exit_entropy,
+    "cs_exit_margin": exits.exit_margin,
+    "cs_exit_max_probability": exits.exit_max_probability,
     "cs_fork": streams.fork,
     "cs_global_sum": streams.global_sum,
     "cs_join_beats": streams.join_beats,

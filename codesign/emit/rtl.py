@@ -97,7 +97,9 @@ def _core(dataflow: Dataflow, name: str, feature: PortWord | None) -> tuple[str,
     """The text of the core, and {file name: text} of its ROMs."""
     units = [(p, p.op.rtl(p.folding, *p.types)) for p in dataflow.processes]
     roms = {
-        f"{_rom_name(name, p, rom)}.sv": rom_module(_rom_name(name, p, rom), rom) for p, unit in units for rom in unit.roms
+        f"{_rom_name(name, p, rom)}.sv": rom_module(_rom_name(name, p, rom), rom)
+        for p, unit in units
+        for rom in unit.roms
     }
     ports = [
         {"process": p.name, "width": feature.bits + 1, "depth": unit.latency + 2}

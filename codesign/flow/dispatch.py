@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 from codesign.errors import ConfigError, nearest
 from codesign.flow.cascade import MIN_THRESHOLD, split_for
@@ -19,8 +18,8 @@ from codesign.ops import OPS
 from codesign.runtime.accelerators import CsimAccelerator, GoldenAccelerator, RtlAccelerator
 from codesign.runtime.dispatch import Dispatcher
 from codesign.runtime.dispatch_ledger import Rules
-from codesign.runtime.dispatch_types import Accelerator, Event, Host
-from codesign.runtime.stages import Stages, golden_host, stages_of
+from codesign.runtime.dispatch_types import Accelerator, Event
+from codesign.runtime.stages import Stages, host_maker, stages_of
 from codesign.verify.builds import compile_csim
 from codesign.verify.verilated import Simulation
 
@@ -39,14 +38,15 @@ def open_cascade(
     experiment: Experiment,
     accelerator: str = "golden",
     *,
+    tail: str = "auto",
     thresholds: Sequence[float] | None = None,
     rules: Rules | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Generator[Dispatcher]:
     """The cascade of a run; whatever is missing is made first.
 
-    `accelerator` is "golden", "csim", "rtl", or "software" for none. `thresholds` are in the criterion's unit, one for each
-    exit but the last; by default the run's own for the exit in hardware, and for later ones the same.
+    `accelerator` is "golden", "csim", "rtl", or "software" for none; `tail` is "cpp", "numpy", or "auto". `thresholds` are in the
+    criterion's unit, one for each exit but the last; by default the run's own, at later exits the same.
 
         with open_cascade(open_experiment("runs/default"), "rtl") as cascade:
             for answers in cascade.run(images):
@@ -57,18 +57,10 @@ def open_cascade(
         thresholds = [operating_of(experiment).value] * (len(stages.units) - 1)
     with ExitStack() as stack:
         device = _accelerator(experiment, stages, accelerator, stack)
-        make_host = host_maker(stages)
-        rules = rules or Rules()
-        if device is None:
-            rules = replace(rules, workers=max(2, rules.workers))
+        make_host = host_maker(stages, tail)
         yield stack.enter_context(
             Dispatcher(device, make_host, stages.expect(), stages.units, thresholds, rules, on_event=on_event)
         )
-
-
-def host_maker(stages: Stages) -> Callable[[], Host]:
-    """What makes a worker's own software."""
-    return lambda: golden_host(stages)
 
 
 def _accelerator(experiment: Experiment, stages: Stages, name: str, stack: ExitStack) -> Accelerator | None:
@@ -76,7 +68,7 @@ def _accelerator(experiment: Experiment, stages: Stages, name: str, stack: ExitS
     if name == "software":
         return None
     if name == "golden":
-        return GoldenAccelerator(stages.stages[0])
+        return GoldenAccelerator(stages.head)
     if name == "csim":
         need_hls(experiment)
         design = load_design(experiment)

@@ -67,7 +67,11 @@ def rtl_key(experiment: Experiment) -> str:
     folder, package, config = experiment.folder, Path(codesign.__file__).parent, experiment.config
     code = tree_hash([package / name for name in GENERATOR], (".py", ".toml"))
     templates = tree_hash([template_folder() / "rtl", library_folder()], (".j2", ".sv"))
-    inputs = {"graph": file_hash(folder.graph), "answers": file_hash(answers_path(folder)), "plan": file_hash(folder.plan)}
+    inputs = {
+        "graph": file_hash(folder.graph),
+        "answers": file_hash(answers_path(folder)),
+        "plan": file_hash(folder.plan),
+    }
     return key_of("rtl", **inputs, name=config.name, exit=config.exit, code=code, templates=templates)
 
 

@@ -113,11 +113,23 @@ def timing_view(design: Design, simulation: Simulation, frames: int) -> dict[str
     timing = rtl_timing(flow, min(frames, TIMING_FRAMES))
     counted = np.asarray(simulation.statistics())
     channels = [
-        {"name": c.name, "depth": c.depth, "high_water": int(row[0]), "full_cycles": int(row[1]), "empty_cycles": int(row[2])}
+        {
+            "name": c.name,
+            "depth": c.depth,
+            "high_water": int(row[0]),
+            "full_cycles": int(row[1]),
+            "empty_cycles": int(row[2]),
+        }
         for c, row in zip(flow.channels, counted, strict=True)
     ]
     processes = [
-        {"name": p.name, "op": p.op.name, "cycles": p.cycles, "share": p.cycles / timing.bound, "wait": timing.processes[p.name].wait}
+        {
+            "name": p.name,
+            "op": p.op.name,
+            "cycles": p.cycles,
+            "share": p.cycles / timing.bound,
+            "wait": timing.processes[p.name].wait,
+        }
         for p in flow.processes
     ]
     slowest = max(flow.processes, key=lambda p: p.cycles)

@@ -105,8 +105,6 @@ class MatrixVector(Op):
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         (vector,) = x
         t = self._tiling(folding)
-        # (O, I) -> tiles in the order of work: (beat, chunk, fold), each (PE, SIMD).
-        tiles = self.weights.array.reshape(t.folds, t.pe, t.beats, t.chunks, folding.simd).transpose(2, 3, 0, 1, 4)
         return {
             "turns": vector.pixels // t.pixels,
             "pixels": t.pixels,
@@ -115,21 +113,16 @@ class MatrixVector(Op):
             "chunks": t.chunks,
             "folds": t.folds,
             "w_type": self.weights.dtype,
-            "weights": tiles.reshape(-1, t.pe, folding.simd),
+            "weights": self._tiles(folding),
         }
 
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         (vector,) = x
-        outputs, inputs = self.weights.shape
-        pixels = max(1, folding.lanes // inputs)
-        pe, lanes = folding.pe // pixels, folding.lanes // pixels
-        chunks, folds, beats = lanes // folding.simd, outputs // pe, inputs // lanes
+        t, tiles = self._tiling(folding), self._tiles(folding)
         w_bits = self.weights.dtype.bits + (not self.weights.dtype.signed)
-        paired = pe > 1 and 2 * w_bits + vector.dtype.bits + 1 <= 25  # a 25 x 18 multiplier takes two products
-        tiles = self.weights.array.reshape(folds, pe, beats, chunks, folding.simd).transpose(2, 3, 0, 1, 4)
-        tiles = tiles.reshape(-1, pe, folding.simd)
+        paired = t.pe > 1 and 2 * w_bits + vector.dtype.bits + 1 <= 25  # a 25 x 18 multiplier takes two products
         if paired:
-            tiles = np.pad(tiles, ((0, 0), (0, pe % 2), (0, 0)))
+            tiles = np.pad(tiles, ((0, 0), (0, t.pe % 2), (0, 0)))
             tiles = (tiles[:, 1::2] << w_bits) + tiles[:, ::2]
         return Unit(
             "cs_matrix_vector",
@@ -138,17 +131,23 @@ class MatrixVector(Op):
                 "X_SIGNED": int(vector.dtype.signed),
                 "W_BITS": w_bits,
                 "Y_BITS": self.infer(vector).dtype.bits,
-                "PIXELS": pixels,
-                "PE": pe,
+                "PIXELS": t.pixels,
+                "PE": t.pe,
                 "SIMD": folding.simd,
-                "CHUNKS": chunks,
-                "FOLDS": folds,
-                "BEATS": beats,
+                "CHUNKS": t.chunks,
+                "FOLDS": t.folds,
+                "BEATS": t.beats,
                 "PAIRED": int(paired),
             },
-            latency=2 + paired + (folding.simd - 1).bit_length() + (beats * chunks > 1),
+            latency=2 + paired + (folding.simd - 1).bit_length() + (t.beats * t.chunks > 1),
             roms=(Rom("weights", tiles.reshape(len(tiles), -1), 2 * w_bits + 1 if paired else w_bits),),
         )
+
+    def _tiles(self, folding: Folding) -> Codes:
+        """(O, I) weights as (tiles, PE, SIMD) in the order of work: beat, chunk, fold."""
+        t = self._tiling(folding)
+        tiles = self.weights.array.reshape(t.folds, t.pe, t.beats, t.chunks, folding.simd).transpose(2, 3, 0, 1, 4)
+        return tiles.reshape(-1, t.pe, folding.simd)
 
     def _tiling(self, folding: Folding) -> _Tiling:
         outputs, inputs = self.weights.shape

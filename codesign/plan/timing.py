@@ -219,14 +219,17 @@ class SteadyStarts:
         self.before = max((int(w[-1]) for w in self.starts.waits), default=0) - (pace - cycles)
 
     def at(self, steps: Steps) -> Steps:
-        later, step = np.divmod(steps, self.cycles)
+        later = steps // self.cycles
+        step = steps - later * self.cycles
         return np.maximum(self.starts.at(step), step + self.before) + later * self.pace
 
 
 def steady_occupancy(written: Steps, read: Steps, pace: int) -> int:
     """As `_occupancy`, for beats that come and go alike in every frame."""
-    frames, offset = np.divmod(written - read[0], pace)
-    gone = frames * len(read) + np.searchsorted(read - read[0], offset, side="left")
+    since: Steps = written - read[0]
+    frames: Steps = since // pace
+    offset: Steps = since - frames * pace
+    gone: Steps = np.searchsorted(read - read[0], offset, side="left").astype(np.int64) + frames * len(read)
     return int((np.arange(1, len(written) + 1) - gone).max(initial=0))
 
 

@@ -119,7 +119,8 @@ class Limits:
 
     def meets(self, points: Points) -> Bools:
         """Which points are within every limit."""
-        return np.all([self.held(points, name) for name in self.goals.given()], axis=0)
+        held_GK = np.array([self.held(points, name) for name in self.goals.given()])
+        return np.asarray(held_GK.all(axis=0))
 
     def held(self, points: Points, name: str) -> Bools:
         """Which points are within one limit."""

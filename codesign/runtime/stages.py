@@ -1,19 +1,21 @@
-"""A graph cut into stages at every exit, the golden model of each, and the exit units between them. Not for boards."""
+"""A network cut into stages at every exit, software for each, and the exit units between them. Not for boards."""
 
 # Legend: N frames; C classes or channels; H, W rows, columns.
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from codesign.errors import GraphError
+from codesign.errors import ConfigError, GraphError, nearest
 from codesign.ir.graph import Graph
 from codesign.ir.types import Codes
 from codesign.ops.exit_decision import ExitDecision
 from codesign.passes.split import Split, split
 from codesign.runtime.dispatch_check import Expect
 from codesign.runtime.dispatch_host import StageHost
-from codesign.verify import golden
+from codesign.runtime.tails import Tail, cpp_tails, numpy_tails, tails
+
+MAKERS = {"auto": tails, "cpp": cpp_tails, "numpy": numpy_tails}  # auto: C++ where there is a compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Stage:
     logits: str
     feature: str = ""
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What its software computes, logits last."""
+        return (self.logits,) if self.feature in ("", self.source) else (self.feature, self.logits)
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:
@@ -38,55 +45,54 @@ class Stages:
     units: tuple[ExitDecision, ...]
     names: tuple[str, ...]
 
+    @property
+    def head(self) -> Stage:
+        return self.stages[0]
+
     def expect(self) -> Expect:
         """What a transfer of the head must look like."""
-        head = self.stages[0]
-        feature = head.graph.types[head.feature]
+        feature = self.head.graph.types[self.head.feature]
         return Expect(feature.shape, feature.dtype.min, feature.dtype.max, self.units[0].classes, self.units[0])
 
 
-def stages_of(cut: Split, min_threshold: float = 0.02) -> Stages:
+class SoftwareStep:
+    """A stage that is not the last, in software."""
+
+    def __init__(self, stage: Stage, tail: Tail) -> None:
+        self._stage, self._tail = stage, tail
+
+    def run(self, features_NHWC: Codes) -> tuple[Codes, Codes]:
+        values = self._tail.values(features_NHWC)
+        logits_NC = values[self._stage.logits].reshape(len(features_NHWC), -1)
+        return logits_NC, values.get(self._stage.feature, features_NHWC)
+
+
+def stages_of(cut: Split, min_threshold: float) -> Stages:
     """The stages of a network that is cut at the exit in hardware; later exits decide by the same criterion."""
     unit = cut.head.node("decision").op
     assert isinstance(unit, ExitDecision)
     stages = [Stage(cut.head, _stream(cut.head), cut.exit.logits, cut.feature)]
-    units, rest = [unit], cut.tail
+    rest = cut.tail
     for point in cut.tail.exits[:-1]:
         stage, rest = _cut(rest, point.name)
         stages.append(stage)
-        units.append(_unit(stage, unit, min_threshold))
     stages.append(Stage(rest, _stream(rest), rest.exits[-1].logits))
-    units.append(_unit(stages[-1], unit, min_threshold))
-    return Stages(tuple(stages), tuple(units), (cut.exit.name, *(point.name for point in cut.tail.exits)))
+    later = (stage.graph.types[stage.logits] for stage in stages[1:])
+    units = (unit, *(ExitDecision.for_logits(logits, unit.criterion, min_threshold) for logits in later))
+    return Stages(tuple(stages), units, (cut.exit.name, *(point.name for point in cut.tail.exits)))
 
 
-class GoldenStep:
-    """A stage in numpy; exact and slow."""
+def host_maker(stages: Stages, kind: str = "auto") -> Callable[[], StageHost]:
+    """Makes workers' software, each call one with its own memory: "cpp", "numpy", or "auto" for the faster there is."""
+    if kind not in MAKERS:
+        raise ConfigError(f"no tail is named {kind!r}", where="--tail", hint=nearest(kind, MAKERS))
+    makers = [MAKERS[kind](stage.graph, stage.outputs) for stage in stages.stages]
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def make() -> StageHost:
+        steps = [SoftwareStep(stage, make_tail()) for stage, make_tail in zip(stages.stages, makers[:-1], strict=False)]
+        return StageHost(steps, makers[-1](), stages.units)
 
-    def run(self, features_NHWC: Codes) -> tuple[Codes, Codes]:
-        logits, feature = self._stage.logits, self._stage.feature
-        inputs = {value.name: 0 if value.kind == "register" else features_NHWC for value in self._stage.graph.inputs}
-        values = golden.run(self._stage.graph, inputs, keep=(logits, feature or logits))
-        return values[logits].reshape(len(features_NHWC), -1), values[feature or logits]
-
-
-class GoldenTail:
-    """The last stage in numpy."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._step = GoldenStep(stage)
-
-    def run(self, features_NHWC: Codes) -> Codes:
-        return self._step.run(features_NHWC)[0]
-
-
-def golden_host(stages: Stages) -> StageHost:
-    """A worker's own software: the golden model of every stage."""
-    steps: Sequence[GoldenStep] = [GoldenStep(stage) for stage in stages.stages[:-1]]
-    return StageHost(steps, GoldenTail(stages.stages[-1]), stages.units)
+    return make
 
 
 def _cut(graph: Graph, exit_name: str) -> tuple[Stage, Graph]:
@@ -102,7 +108,3 @@ def _cut(graph: Graph, exit_name: str) -> tuple[Stage, Graph]:
 
 def _stream(graph: Graph) -> str:
     return next(value.name for value in graph.inputs if value.kind == "stream")
-
-
-def _unit(stage: Stage, first: ExitDecision, min_threshold: float) -> ExitDecision:
-    return ExitDecision.for_logits(stage.graph.types[stage.logits], first.criterion, min_threshold)

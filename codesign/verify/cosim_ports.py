@@ -106,8 +106,9 @@ def ports_of(text: str, top: str) -> dict[str, str]:
     body = re.sub(r"\b(function|task)\b.*?\bend\1\b", "", body, flags=re.DOTALL)
     ports: dict[str, str] = {}
     item = r"\b(input|output)\b\s*(?:wire\b|reg\b|logic\b|signed\b|\[[^\]]*\]|\s)*"
-    for direction, names in re.findall(item + r"((?:\w+\s*,\s*(?!input\b|output\b))*\w+)", body):
-        ports |= dict.fromkeys(re.split(r"\s*,\s*", names.strip()), direction)
+    for found in re.finditer(item + r"((?:\w+\s*,\s*(?!input\b|output\b))*\w+)", body):
+        for name in found[2].split(","):
+            ports[name.strip()] = found[1]
     return ports
 
 

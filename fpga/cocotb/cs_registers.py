@@ -20,8 +20,8 @@ async def registers(at: Bench) -> None:
     await values(at, rng)
     fast_host(at)
     await read_only(at, rng)
-    for batch in at.batches:
-        await busy(at, batch, rng)
+    await busy(at, at.batches[0], rng)
+    for batch in at.batches[1:]:
         await interrupts(at, batch)
 
 
