@@ -26,6 +26,7 @@ CASE = open_case()
 START, DONE, IDLE = 1, 2, 4  # bits of the control register
 PORTS = ("s_axis_image", "m_axis_result", "m_axis_feature")
 QUIET_CYCLES = 60  # in which nothing more may come
+LITE_CYCLES = 1000  # in which a register access must be answered, also to a slow host
 STREAM_FAULTS = {
     1: "tvalid falls before the beat is taken",
     2: "tdata moves while the beat waits",
@@ -114,13 +115,27 @@ class Bench:
             part.pause = False
 
     async def write(self, name: str, value: int) -> None:
-        answer = await self.control.write(self.case.registers[name], value.to_bytes(4, "little"))
-        self.demand(answer.resp == AxiResp.OKAY, f"a write to {name} is answered {answer.resp}")
+        await self.write_bytes(name, self.case.registers[name], value.to_bytes(4, "little"))
 
     async def read(self, name: str) -> int:
-        answer = await self.control.read(self.case.registers[name], 4)
+        return await self.read_word(name, self.case.registers[name])
+
+    async def write_bytes(self, name: str, address: int, data: bytes) -> None:
+        """A write whose strobes are those of the bytes that it has."""
+        answer = await self._answer(self.control.write(address, data), f"a write to {name}")
+        self.demand(answer.resp == AxiResp.OKAY, f"a write to {name} is answered {answer.resp}")
+
+    async def read_word(self, name: str, address: int) -> int:
+        answer = await self._answer(self.control.read(address, 4), f"a read of {name}")
         self.demand(answer.resp == AxiResp.OKAY, f"a read of {name} is answered {answer.resp}")
         return int.from_bytes(answer.data, "little")
+
+    async def _answer(self, access: Any, what: str) -> Any:
+        try:
+            return await with_timeout(access, LITE_CYCLES * self.case.clock_ns, "ns")
+        except SimTimeoutError:
+            self.breaches()
+            raise Wrong(f"{what} is not answered in {LITE_CYCLES} cycles") from None
 
     async def start(self, batch: Batch) -> None:
         """Sets the registers of the batch and starts it."""

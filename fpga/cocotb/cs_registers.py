@@ -34,7 +34,7 @@ async def values(at: Bench, rng: random.Random) -> None:
         name = rng.choice(list(held))
         first = rng.randrange(4)
         data = rng.randbytes(rng.randrange(1, 5 - first))
-        await at.control.write(at.case.registers[name] + first, data)
+        await at.write_bytes(name, at.case.registers[name] + first, data)
         whole = bytearray(held[name].to_bytes(4, "little"))
         whole[first : first + len(data)] = data
         held[name] = int.from_bytes(whole, "little")
@@ -47,7 +47,7 @@ async def slow_host(at: Bench, rng: random.Random) -> None:
     """From now on every channel of the port waits at random, so address and data come in any order."""
     for end in (at.control.write_if, at.control.read_if):
         for channel in channels(end):
-            channel.set_pause_generator(iter([rng.random() < 0.6 for _ in range(4096)]))
+            channel.set_pause_generator(rng.random() < 0.6 for _ in count())
     await ClockCycles(at.dut.aclk, 3)
 
 
@@ -67,8 +67,8 @@ async def read_only(at: Bench, rng: random.Random) -> None:
         at.demand(after == before, f"{name} was written: {after:#x}, must be {before:#x}")
     used = set(at.case.registers.values())
     free = next(address for address in count(0, 4) if address not in used)
-    await at.control.write(free, rng.randbytes(4))
-    await at.control.read(free, 4)
+    await at.write_bytes("no register", free, rng.randbytes(4))
+    await at.read_word("no register", free)
     control = await at.read("control")
     at.demand(control & (START | DONE | IDLE) == IDLE, f"the control register is {control:#x} before any start")
 

@@ -5,7 +5,8 @@
 //   0x10  frames   0x18  threshold   0x20  frames done, 0x24 its valid bit   0x30  exits, 0x34 its valid bit
 //   0x40  cycles from start to done  0x44, 0x48, 0x4C  cycles in which a word waited at the image, result, feature port
 //
-// A start while a batch runs is ignored, and so is one of no frames; bit 7, auto-restart, is not there and reads 0. Frames and threshold hold for the batch that starts behind them.
+// A start while a batch runs is ignored, and so is one of no frames. Frames and threshold hold for the batch that starts
+// behind them. Bit 7, auto-restart, is not there and reads 0.
 `default_nettype none
 module cs_control (
     input  wire         aclk,

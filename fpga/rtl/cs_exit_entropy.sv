@@ -60,6 +60,7 @@ module cs_exit_entropy #(
     );
 
     // While the words come in, `rest` adds up S and `grown` U. A class beyond the table adds one unit to U alone.
+    // Declared in this order, Yosys puts the register on the carry chain itself and folds what is added into its LUTs.
     logic [GROWN_BITS-1:0] rest_change, grown_change;
     logic [GROWN_BITS-1:0] rest, grown;
     wire  [GROWN_BITS-1:0] exp = GROWN_BITS'(rom_data[WORD_BITS-1:WEIGHTED_BITS]) << GUARD_BITS;
@@ -74,7 +75,7 @@ module cs_exit_entropy #(
 
     // A step's code selects its shift: 0 to 3, and 0 to 3 fours, both in Gray code, so that the multiplexers of
     // neighbouring bits have no half in common and each is one LUT of six inputs; then more fours, behind three.
-    // The powers have codes that are no step's.
+    // Kept, the two stages are not torn up for sharing. The powers have codes that are no step's.
     wire  [4:0]             k = 5'(step);
     logic [FACTOR_BITS-1:0] next_factor, factor;
     always_comb begin
