@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODESIGN := $(BIN)/codesign
+# Tests of a file stay in one process, as some share what took minutes to make.
+PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -43,16 +45,16 @@ csim: $(STAMP) ## compile the C++ and compare every code of every test frame, in
 	$(CODESIGN) csim $(CONFIG) --types vendor
 
 test: $(STAMP) ## all fast tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow"
 
 test-slow: $(STAMP) ## the tests that train, and those that need data sets (CODESIGN_DATA)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q $(PARALLEL) -m slow
 
 check: $(STAMP) ## format, lint, types if basedpyright is installed, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	if [ -x $(BIN)/basedpyright ]; then $(BIN)/basedpyright; fi
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow"
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

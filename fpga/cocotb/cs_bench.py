@@ -109,9 +109,10 @@ class Bench:
 
     def stall(self, batch: Batch) -> None:
         """Makes the ports leave cycles out as the batch says."""
-        rng = random.Random(batch.seed)
+        rng, frame_cycles = random.Random(batch.seed), self.case.frame_cycles
         for part, chance in zip((self.source, self.result, self.feature), batch.stalls, strict=True):
-            part.set_pause_generator(pauses(random.Random(rng.getrandbits(32)), chance) if chance else None)
+            own = random.Random(rng.getrandbits(32))
+            part.set_pause_generator(pauses(own, chance, frame_cycles) if chance else None)
             part.pause = False
 
     async def write(self, name: str, value: int) -> None:

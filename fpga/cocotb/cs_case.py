@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Case:
         self.kind: str = about["kind"]
         self.clock_ns: int = about["clock_ns"]
         self.registers: dict[str, int] = about["registers"]
+        self.frame_cycles: int = about["frame_cycles"]
         self._rows: dict[str, list[dict[str, Any]]] = about["benches"]
 
     @cached_property
@@ -91,13 +93,19 @@ def first_mismatch(want: Sequence[int], got: Sequence[int]) -> str:
     return f"TLAST came with beat {len(got) - 1}, must come with beat {len(want) - 1}"
 
 
-def pauses(rng: random.Random, chance: float) -> Iterator[bool]:
-    """Whether a port leaves a cycle out: single cycles most of the time, at times a long pause, at times none at all."""
+def pauses(rng: random.Random, chance: float, frame_cycles: int) -> Iterator[bool]:
+    """Whether a port leaves a cycle out: single cycles most of the time, at times a long pause, at times none at all.
+
+    With a chance of 1 it is closed for the time of several frames, then open for a part of one.
+    """
+    while chance >= 1:
+        yield from repeat(True, rng.randrange(3 * frame_cycles, 5 * frame_cycles))
+        yield from repeat(False, rng.randrange(1, frame_cycles))
     while True:
         kind = rng.random()
         if kind < 0.06:
-            yield from [True] * rng.randrange(1, max(2, int(160 * chance)))
+            yield from repeat(True, rng.randrange(1, max(2, int(160 * chance))))
         elif kind < 0.12:
-            yield from [False] * rng.randrange(1, 160)
+            yield from repeat(False, rng.randrange(1, 160))
         else:
             yield from [rng.random() < chance for _ in range(64)]

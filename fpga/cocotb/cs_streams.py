@@ -27,6 +27,13 @@ async def one_port(at: Bench) -> None:
 
 
 @bench
+async def blocked(at: Bench) -> None:
+    """An output that is closed for the time of several frames: everything behind it fills up, waits, and goes on."""
+    for batch in at.batches:
+        await at.run(batch)
+
+
+@bench
 async def batches(at: Bench) -> None:
     """Batches of other sizes and thresholds, each started as soon as the one before is done, its words there already."""
     at.offer(*at.batches)

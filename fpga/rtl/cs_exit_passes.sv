@@ -95,7 +95,14 @@ module cs_exit_passes #(
     // One subtraction for both passes: who is larger, and how far from the top.
     wire [X_BITS:0]   difference = {1'b0, top} - {1'b0, phase == READ ? logit : held};
     wire              leads = count == '0 || difference[X_BITS];
-    wire              is_far = difference[X_BITS-1:0] >> A_BITS != '0;
+    wire              is_far;
+    generate
+        if (A_BITS < X_BITS) begin : g_far
+            assign is_far = difference[X_BITS-1:A_BITS] != '0;
+        end else begin : g_near
+            assign is_far = 1'b0;
+        end
+    endgenerate
     assign rom_address = difference[A_BITS-1:0];
 
     always_ff @(posedge aclk) begin
