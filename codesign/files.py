@@ -107,6 +107,10 @@ class RunFolder:
     def rtl(self) -> Path:
         return self.path / "rtl"
 
+    @property
+    def host(self) -> Path:
+        return self.path / "host"
+
     def read_metrics(self) -> dict[str, Any]:
         return read_json(self.metrics) if self.metrics.exists() else {}
 

@@ -56,3 +56,8 @@ def image_port(beats: int) -> Parts:
 
 def result_port() -> Parts:
     return counter(2 * _FRAME_BITS)
+
+
+def control_port() -> Parts:
+    """cs_control has no parameters."""
+    return Parts(ff=362)

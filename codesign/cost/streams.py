@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codesign.cost.fabric import (
 
     Parts,
@@ -20,76 +22,71 @@ from codesign.ops.base import Unit
 def sliding_window(unit: Unit) -> Parts:
     """Window registers, the lines above them, masks, and two sets of counters."""
     p = unit.parameters
-    beat_bits = p["CHANNELS"] * p["PIXELS"] * p["X_BITS"]
+    pixel_bits = p["CHANNELS"] * p["X_BITS"]
     line = p["COLUMNS"] // p["PIXELS"] * p["GROUPS"]
-    lines = (p["KERNEL_ROWS"] - 1) * beat_bits
-    parts = _window_control(unit, line) + _window_registers(unit, beat_bits, line)
+    columns = _columns(p)
+    parts = _window_control(p, line, len(columns)) + _window_registers(p, columns, line)
     if p["KERNEL_ROWS"] > 1 and line > 1:
-        parts += counter(bits_of(line)) + memory(line, lines)
-    windows = p["PIXELS"] // p["STRIDE_COLUMNS"] if p["PIXELS"] > 1 else 1
-    taps = p["KERNEL_ROWS"] * p["KERNEL_COLUMNS"]
-    if p["PADDED"]:
-        parts += Parts(lut=windows * taps * p["CHANNELS"] * p["X_BITS"] + windows * taps)
+        parts += counter(bits_of(line)) + memory(line, (p["KERNEL_ROWS"] - 1) * p["PIXELS"] * pixel_bits)
+    if p["PADDED"]:  # neighbouring windows of a beat share the taps that they have in common
+        parts += Parts(lut=p["KERNEL_ROWS"] * len(columns) * (pixel_bits + 1))
     return parts
 
 
-def _window_control(unit: Unit, line: int) -> Parts:
-    p = unit.parameters
-    reach = p["PIXELS"] + p["KERNEL_COLUMNS"] - 1
-    step_columns = 1 if p["PIXELS"] > 1 else p["STRIDE_COLUMNS"]
+def _columns(p: Mapping[str, int]) -> set[int]:
+    """The pixels of a kernel row that the windows of a beat look at, counted from the leftmost that is held."""
+    windows = p["PIXELS"] // p["STRIDE_COLUMNS"] if p["PIXELS"] > 1 else 1
+    step = p["STRIDE_COLUMNS"] if p["PIXELS"] > 1 else 0
+    left = -(-p["LEFT"] // p["PIXELS"]) * p["PIXELS"] - p["LEFT"]
+    return {q * step + j + left for q in range(windows) for j in range(p["KERNEL_COLUMNS"])}
+
+
+def _window_control(p: Mapping[str, int], line: int, columns: int) -> Parts:
+    row_bits = bits_of(p["ROWS"] + p["KERNEL_ROWS"] + 1)
+    column_bits = bits_of(p["COLUMNS"] + p["PIXELS"] + p["KERNEL_COLUMNS"])
+    beats = p["ROWS"] * line
     sizes = [
         16,  # frame
-        bits_of(p["ROWS"] * line + 1),
-        bits_of(p["ROWS"] + p["KERNEL_ROWS"] + 1),
-        bits_of(p["COLUMNS"] + reach + 1),
+        bits_of(beats + 1) if beats > 1 else 0,
+        row_bits,
+        column_bits - (p["PIXELS"] > 2),  # of the low bits that never change, Yosys keeps one
         bits_of(p["STRIDE_ROWS"]),
-        bits_of(step_columns),
+        bits_of(1 if p["PIXELS"] > 1 else p["STRIDE_COLUMNS"]),
+        bits_of(p["LAG"] + 1) + 1 if p["LAG"] else 0,
+        bits_of(p["FLUSH"] + 1) + 1 if p["FLUSH"] else 0,
+        bits_of(p["GROUPS"]) if p["GROUPS"] > 1 else 0,
     ]
-    sizes += [bits_of(p["LAG"] + 1) + 1] if p["LAG"] else []
-    sizes += [bits_of(p["FLUSH"] + 1) + 1] if p["FLUSH"] else []
-    sizes += [bits_of(p["GROUPS"])] if p["GROUPS"] > 1 else []
     parts = counter(sum(sizes)) + Parts(ff=2)  # flushing, emitted
     if p["PADDED"]:
-        looks = p["KERNEL_ROWS"] * bits_of(p["ROWS"] + p["KERNEL_ROWS"] + 1) + reach * bits_of(p["COLUMNS"] + reach + 1)
-        parts += Parts(ff=p["KERNEL_ROWS"] + reach, control=looks)
+        looks = p["KERNEL_ROWS"] * row_bits + columns * column_bits
+        parts += Parts(ff=p["KERNEL_ROWS"] + columns, control=looks)
     return parts
 
 
-def _window_registers(unit: Unit, beat_bits: int, line: int) -> Parts:
+def _window_registers(p: Mapping[str, int], columns: set[int], line: int) -> Parts:
     """The registers of all kernel rows, and those behind the lines; chains that nothing looks into are shift registers."""
-    p = unit.parameters
-    pixels, groups, stride = p["PIXELS"], p["GROUPS"], p["STRIDE_COLUMNS"]
-    left = -(-p["LEFT"] // pixels)
-    right = -(-(p["KERNEL_COLUMNS"] - 1 - p["LEFT"]) // pixels)
-    span = (left + right) * groups + 1
-    windows = pixels // stride if pixels > 1 else 1
-    columns = {
-        (q * stride if pixels > 1 else 0) + j - p["LEFT"] + left * pixels
-        for q in range(windows)
-        for j in range(p["KERNEL_COLUMNS"])
-    }
-    pixel_bits = beat_bits // pixels
+    pixels, rows, pixel_bits = p["PIXELS"], p["KERNEL_ROWS"], p["CHANNELS"] * p["X_BITS"]
+    left, right = -(-p["LEFT"] // pixels), -(-(p["KERNEL_COLUMNS"] - 1 - p["LEFT"]) // pixels)
+    span = (left + right) * p["GROUPS"] + 1
     parts = Parts()
     for slot in range(pixels):
-        taps = sorted({column // pixels * groups for column in columns if column % pixels == slot}, reverse=True)
-        for row in range(p["KERNEL_ROWS"]):
-            ahead = 1 if 0 < row < p["KERNEL_ROWS"] - 1 or (row == 0 and p["KERNEL_ROWS"] > 1) else 0
-            parts += _tapped(taps, span, pixel_bits, ahead if line > 1 else 0, written=row > 0)
+        delays = sorted(span - column // pixels * p["GROUPS"] for column in columns if column % pixels == slot)
+        if line == 1:  # a row is a beat, so each row's registers are those of the next row, a beat later
+            parts += _tapped(sorted({delay + row for delay in delays for row in range(rows)}), pixel_bits)
+            continue
+        parts += _tapped(delays, pixel_bits)
+        if rows > 1:  # the line's output goes into the line above as well, but for the topmost row's
+            parts += _tapped([delay + 1 for delay in delays], pixel_bits)
+            parts += (_tapped(delays, pixel_bits) + Parts(ff=pixel_bits)) * (rows - 2)
     return parts
 
 
-def _tapped(taps: list[int], span: int, bits: int, ahead: int, *, written: bool) -> Parts:
-    """One pixel slot of a kernel row: the register behind the line (`ahead`), then down to the last tap.
-
-    What is written into the line below is looked at; the topmost row's is not, and is part of the chain.
-    """
-    parts, newest = Parts(), span
-    if ahead and (written or not taps):
-        parts += Parts(ff=bits)
-        ahead = 0
-    for tap in taps:
-        parts += shift_chain(newest - tap + ahead, bits)
-        newest, ahead = tap, 0
+def _tapped(delays: list[int], bits: int) -> Parts:
+    """Registers one behind the other, of which those at these delays are looked at."""
+    parts, last = Parts(), 0
+    for delay in delays:
+        parts += shift_chain(delay - last, bits)
+        last = delay
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from codesign.emit.host_layers import Ints, Layer, Map, Network, lower
 from codesign.emit.templates import render, template_folder
 from codesign.errors import GraphError
 from codesign.ir.graph import Graph
-from codesign.ir.types import IntType, TensorType
+from codesign.ir.types import Codes, IntType, TensorType
 from codesign.plan.names import Names
 
 LIBRARY = ("cs_lanes.h", "cs_bytes.h", "cs_words.h", "cs_map.h", "cs_matrix.h", "cs_channelwise.h")
@@ -78,7 +79,7 @@ def interface(graph: Graph, name: str, outputs: Sequence[str] = ()) -> Interface
 
 
 def emit_host(graph: Graph, *, name: str, outputs: Sequence[str] = ()) -> dict[str, str]:
-    """{path: text} of `NAME.cpp`, which needs only the standard library, its header `NAME.h` and a Makefile.
+    """{path: text} of `NAME.cpp`, which needs only the standard library, its header, and host.json for who loads it.
 
     `outputs` as for `interface`. Raises GraphError for what the host cannot run.
     """
@@ -98,7 +99,7 @@ def emit_host(graph: Graph, *, name: str, outputs: Sequence[str] = ()) -> dict[s
     source = render(
         "host/network.cpp.j2",
         **variables,
-        library=_library(),
+        library=library_text(),
         block=writer.block,
         maps=writer.maps(),
         layers=[writer.layer(layer) for layer in network.layers],
@@ -107,8 +108,22 @@ def emit_host(graph: Graph, *, name: str, outputs: Sequence[str] = ()) -> dict[s
     return {
         f"{face.name}.cpp": source,
         f"{face.name}.h": render("host/network.h.j2", **variables),
-        "Makefile": render("host/Makefile.j2", **variables),
+        "host.json": json.dumps(face.to_json(), indent=2) + "\n",
     }
+
+
+def emit_check(face: Interface, x: Codes, outputs: Mapping[str, Codes]) -> dict[str, str]:
+    """{path: text} of a program that runs golden frames through the network, and of the Makefile for both.
+
+    `x` and `outputs` are codes (N, H, W, C), those of the outputs by value.
+    """
+    frames = len(x)
+    y = np.concatenate([outputs[value].reshape(frames, -1) for value in face.outputs], axis=1)
+    variables = {"name": face.name, "face": face, "code": C_TYPES[face.code], "logit": C_TYPES[face.logit]}
+    check = render(
+        "host/check.cpp.j2", **variables, frames=frames, x=x.reshape(frames, -1).astype(np.int64), y=y.reshape(-1)
+    )
+    return {"check.cpp": check, "Makefile": render("host/Makefile.j2", **variables)}
 
 
 class _Writer:
@@ -210,13 +225,17 @@ class _Writer:
         op = layer.rounding
         if op is None:
             return None
-        wide = INT32 if sums.bits <= 32 and op.wide(layer.sums).bits <= 32 else INT64
+        exact, multiplier = op.wide(layer.sums), _narrowest(op.multiplier.array)
+        factor = INT32 if sums.bits <= 32 and multiplier.bits <= 32 else INT64
+        wide = INT32 if factor == INT32 and exact.bits <= 32 else INT64
+        narrow = INT32 if exact.bits - op.shift <= 32 else INT64
         room = -(-layer.sums.channels // LANES) * LANES  # finish() works on whole vectors
         tables: dict[str, Any] = {}
         for name, values in (("multiplier", op.multiplier.array), ("offset", op.bias.array + op.half)):
             same = bool((values == values[0]).all())
             tables[name] = int(values[0]) if same else np.pad(values, (0, room - len(values)))
-        return {"wide": C_TYPES[wide], "shift": op.shift, "low": op.clamp[0], "high": op.clamp[1], **tables}
+        types = {"factor": C_TYPES[factor], "wide": C_TYPES[wide], "narrow": C_TYPES[narrow]}
+        return {**types, **tables, "shift": op.shift, "low": op.clamp[0], "high": op.clamp[1]}
 
     def _stored(self, value: str, place: Map) -> IntType:
         if _holds(BYTE, place.type.dtype) and value not in self._words:
@@ -248,7 +267,7 @@ def _needs_words(network: Network, layer: Layer) -> bool:
     return not (_holds(BYTE, x) and _holds(INT8, _narrowest(layer.weights)))
 
 
-def _library() -> str:
+def library_text() -> str:
     """The hand-written headers as one text, without what includes them in each other."""
     texts = [(template_folder() / "host" / name).read_text(encoding="utf-8") for name in LIBRARY]
     lines = [line for text in texts for line in text.splitlines() if not line.startswith('#include "')]

@@ -7,10 +7,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from codesign.errors import ConfigError, nearest
+from codesign.files import read_json
 from codesign.flow.cascade import MIN_THRESHOLD, split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import load_design, need_hls, operating_of
-from codesign.flow.quantize import need_graph
+from codesign.flow.quantize import answers_path, need_graph
+from codesign.flow.records import file_hash
 from codesign.flow.rtl import load_rtl_design, need_rtl
 from codesign.flow.rtlsim import compile_run
 from codesign.ir.store import load_graph
@@ -33,6 +35,22 @@ def load_stages(experiment: Experiment) -> Stages:
     return stages_of(split_for(graph, experiment.config.exit), MIN_THRESHOLD)
 
 
+def thresholds_of(experiment: Experiment, stages: Stages) -> tuple[list[float], str]:
+    """The run's thresholds and where they come from: the last `codesign tune`, if it was of this network, or else the
+    config or calibration split for the exit in hardware, and the same at every later exit."""
+    path = experiment.folder.path / "tune" / "tune.json"
+    if path.exists() and (tuned := read_json(path)).get("key") == tune_key(experiment):
+        return [float(value) for value in tuned["thresholds"]], "codesign tune"
+    operating = operating_of(experiment)
+    return [operating.value] * (len(stages.units) - 1), operating.chosen
+
+
+def tune_key(experiment: Experiment) -> str:
+    """What thresholds belong to: the network, its answers, and how its exits decide."""
+    graph, answers = file_hash(experiment.folder.graph), file_hash(answers_path(experiment.folder))
+    return f"{graph} {answers} {experiment.config.exit.split} {experiment.config.exit.criterion}"
+
+
 @contextmanager
 def open_cascade(
     experiment: Experiment,
@@ -46,15 +64,14 @@ def open_cascade(
     """The cascade of a run; whatever is missing is made first.
 
     `accelerator` is "golden", "csim", "rtl", or "software" for none; `tail` is "cpp", "numpy", or "auto". `thresholds` are in the
-    criterion's unit, one for each exit but the last; by default the run's own, at later exits the same.
+    criterion's unit, one for each exit but the last; by default the run's own (`thresholds_of`).
 
         with open_cascade(open_experiment("runs/default"), "rtl") as cascade:
             for answers in cascade.run(images):
                 print(answers.class_N)
     """
     stages = load_stages(experiment)
-    if thresholds is None:
-        thresholds = [operating_of(experiment).value] * (len(stages.units) - 1)
+    thresholds = thresholds_of(experiment, stages)[0] if thresholds is None else thresholds
     with ExitStack() as stack:
         device = _accelerator(experiment, stages, accelerator, stack)
         make_host = host_maker(stages, tail)

@@ -12,7 +12,7 @@ from typing import Any
 from codesign.files import RunFolder, read_json, write_json
 
 # Raised when a step's result for the same inputs changes, so that runs made by older versions are redone.
-REVISIONS = {"train": 1, "quantize": 1, "plan": 1, "hls": 1, "rtl": 1}
+REVISIONS = {"train": 1, "quantize": 1, "plan": 1, "hls": 1, "rtl": 1, "tail": 1}
 
 
 def key_of(step: str, **inputs: Any) -> str:

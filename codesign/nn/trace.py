@@ -27,7 +27,7 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> Network:
     names = exits_of(model)
     where = type(model).__name__
     check_finite(model)
-    tracer, graph = _run_fx(model)
+    tracer, graph = run_fx(model)
     H, W, C = input_shape
     interpreter = _Interpreter(model, where, (C, H, W))
     outputs = interpreter.run(graph)
@@ -74,7 +74,7 @@ class _Tracer(fx.Tracer):
         return result
 
 
-def _run_fx(model: nn.Module) -> tuple[_Tracer, fx.Graph]:
+def run_fx(model: nn.Module) -> tuple[_Tracer, fx.Graph]:
     """The fx graph of the model as it is in evaluation; every module keeps the mode it was in."""
     modes = [(module, module.training) for module in model.modules()]
     tracer = _Tracer()

@@ -17,6 +17,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from codesign.runtime.dispatch_check import Expect, check_decisions, check_transfer
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CLOSE_S = 10.0  # for threads to end what they are at, before they are left behind
+
+
+class Report(Protocol):
+    """Tells the ledger how a job ended."""
+
+    def __call__(self, now_s: float) -> None: ...
 
 
 class Clock(Protocol):
@@ -173,54 +180,63 @@ class Dispatcher:
     # The threads. They catch all there is, SystemExit too: what ends a job must not end its thread.
 
     def _accelerate(self) -> None:
-        accelerator, usable = self._accelerator, True
+        accelerator, usable = self._accelerator, False  # an earlier dispatcher may have stopped it
         assert accelerator is not None
-        for job in self._jobs(self._ledger.take_accelerator):
+
+        def act(job: Job) -> Report:
+            nonlocal usable
             try:
                 if not usable:
                     accelerator.reset()
-                threshold = job.batch.thresholds[0]
+                usable, threshold = False, job.batch.thresholds[0]
                 transfer = accelerator.run(job.data_MHWC, threshold, self._rules.accelerator_s)
                 checked = check_transfer(transfer, len(job.rows_M), threshold, self._expect)
+                usable = self._clock.now() < job.deadline_s  # later, somebody has stopped it
+                return partial(self._ledger.transferred, job, checked)
             except TransferError as error:
-                usable = self._report(self._ledger.accelerator_failed, job, error.kind, error.what)
+                return partial(self._ledger.accelerator_failed, job, error.kind, error.what)
             except BaseException as error:
-                usable = self._report(self._ledger.accelerator_failed, job, "raised", _words(error))
-            else:
-                usable = self._report(self._ledger.transferred, job, checked)
+                return partial(self._ledger.accelerator_failed, job, "raised", _words(error))
+
+        self._lane(self._ledger.take_accelerator, act)
 
     def _work(self) -> None:
         host: Host | None = None
-        for job in self._jobs(self._ledger.take_host):
-            try:
-                host = host or self._make_host()
-                act = host.answer if job.kind == ANSWER else host.finish
-                decisions = act(job.data_MHWC, job.batch.thresholds)
-                check_decisions(decisions, len(job.rows_M), len(self._units), self._expect.classes)
-            except BaseException as error:
-                host = None
-                self._report(self._ledger.host_failed, job, _words(error))
-            else:
-                self._report(self._ledger.finished, job, decisions)
 
-    def _jobs(self, take: Callable[[float], Job | None]) -> Iterator[Job]:
-        """Jobs for one thread, until the dispatcher closes."""
+        def act(job: Job) -> Report:
+            nonlocal host
+            try:
+                mine, host = host or self._make_host(), None
+                run = mine.answer if job.kind == ANSWER else mine.finish
+                decisions = run(job.data_MHWC, job.batch.thresholds)
+                check_decisions(decisions, len(job.rows_M), len(self._units), self._expect.classes)
+                host = mine  # it is not used again after a failure
+                return partial(self._ledger.finished, job, decisions)
+            except BaseException as error:
+                return partial(self._ledger.host_failed, job, _words(error))
+
+        self._lane(self._ledger.take_host, act)
+
+    def _lane(self, take: Callable[[float], Job | None], act: Callable[[Job], Report]) -> None:
+        """One thread's jobs, until the dispatcher closes. A job's report is handed in as the next job is taken."""
+        report: Report | None = None
         with contextlib.suppress(DispatchError):
             while True:
-                yield self._wait_for(take, float("inf"), "work")
-
-    def _report(self, report: Callable[..., bool], *facts: object) -> bool:
-        with self._lock:
-            self._condition.notify_all()
-            return report(*facts, self._clock.now())
+                report = act(self._wait_for(take, float("inf"), "work", report))
 
     # Waiting.
 
-    def _wait_for(self, attempt: Callable[[float], T | None], timeout_s: float, what: str) -> T:
+    def _wait_for(
+        self, attempt: Callable[[float], T | None], timeout_s: float, what: str, report: Report | None = None
+    ) -> T:
         """What `attempt` gives once it gives something. Raises DispatchError when closed, broken or out of time."""
         until_s = self._clock.now() + timeout_s
         while True:
             with self._lock:
+                if report is not None:
+                    report(self._clock.now())
+                    report = None
+                    self._condition.notify_all()
                 late = self._expire()
                 self._demand_open()
                 now_s = self._clock.now()

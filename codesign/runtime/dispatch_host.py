@@ -54,7 +54,7 @@ class StageHost:
         exit_N, class_N, code_N = (np.zeros(len(features_MHWC), np.int64) for _ in range(3))
         rows_M, last = np.arange(len(features_MHWC)), len(self._steps)
         for exit_ in range(first, last + 1):
-            logits_MC, features_MHWC = self._stage(exit_, features_MHWC)
+            logits_MC, features_MHWC = self.stage(exit_, features_MHWC)
             classes_M, codes_M = self._units[exit_].evaluate(logits_MC)
             exit_N[rows_M], class_N[rows_M], code_N[rows_M] = exit_, classes_M, codes_M
             if exit_ == last:
@@ -65,7 +65,8 @@ class StageHost:
                 break
         return Decisions(exit_N, class_N, code_N)
 
-    def _stage(self, exit_: int, features_MHWC: Array) -> tuple[Ints, Array]:
+    def stage(self, exit_: int, features_MHWC: Array) -> tuple[Ints, Array]:
+        """The logits of one exit, and the maps for the next."""
         if exit_ < len(self._steps):
             return self._steps[exit_].run(features_MHWC)
         return self._tail.run(features_MHWC), features_MHWC

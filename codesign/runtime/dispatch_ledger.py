@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from codesign.runtime.dispatch_types import Array, Ints
 
 ACCELERATE, FINISH, ANSWER = "accelerate", "finish", "answer"
-TRIES = 3  # of a host's job: twice as it is, then from the image on
+TRIES, FROM_IMAGE = 6, 2  # of a host's job, from the third on with the image: chance faults do not come so often in a row
 UNANSWERED = -1
 EVENTS = 10_000  # kept, the newest
 
@@ -145,38 +145,33 @@ class Ledger:
     def take_host(self, now_s: float) -> Job | None:
         return self._run(heapq.heappop(self._host), now_s + self.rules.host_s) if self._host else None
 
-    def transferred(self, job: Job, checked: Checked, now_s: float) -> bool:
-        """The accelerator did its job: frames that stop are answered, the others go to a host. False: it came too late."""
+    def transferred(self, job: Job, checked: Checked, now_s: float) -> None:
+        """The accelerator did its job: frames that stop are answered, the others go to a host."""
         if not self._ended(job, now_s):
-            return False
+            return
         if self._breaker.worked():
             self._note(now_s, "accelerator again", job, "a batch on trial came back whole")
         stops_M = np.flatnonzero(checked.exited_N)
         stopped = Decisions(np.zeros(len(stops_M), np.int64), checked.class_N[stops_M], checked.code_N[stops_M])
         job.batch.settle(stops_M, stopped, now_s, False)
         self._share(FINISH, job.batch, np.flatnonzero(~checked.exited_N), checked.features_MHWC)
-        return True
 
-    def accelerator_failed(self, job: Job, kind: str, what: str, now_s: float) -> bool:
-        """The batch goes to the hosts; so do those that wait, if the accelerator is to rest. Always False."""
+    def accelerator_failed(self, job: Job, kind: str, what: str, now_s: float) -> None:
+        """The batch goes to the hosts; so do those that wait, if the accelerator is to rest."""
         if self._ended(job, now_s):
             self._note(now_s, kind, job, what)
             self._fell(job, now_s)
-        return False
 
-    def finished(self, job: Job, decisions: Decisions, now_s: float) -> bool:
-        """A host did its job. False: too late."""
-        wanted = self._ended(job, now_s)
-        if wanted:
+    def finished(self, job: Job, decisions: Decisions, now_s: float) -> None:
+        """A host did its job."""
+        if self._ended(job, now_s):
             job.batch.settle(job.rows_M, decisions, now_s, job.kind == ANSWER)
-        return wanted
 
-    def host_failed(self, job: Job, what: str, now_s: float) -> bool:
-        """The job goes to a new host, the last time from the images on. Always False."""
+    def host_failed(self, job: Job, what: str, now_s: float) -> None:
+        """The job goes to a new host, after two failures from the images on."""
         if self._ended(job, now_s):
             self._note(now_s, "host raised", job, what)
             self._again(job, what)
-        return False
 
     def expire(self, now_s: float) -> list[Job]:
         """Takes jobs past their deadlines from their threads; those jobs, so that somebody can stop the threads."""
@@ -240,7 +235,7 @@ class Ledger:
         tries = job.tries + 1
         if tries == TRIES:
             self.broken = f"frames {job.frames[0]}..{job.frames[1]} cannot be answered: {what}"
-        kind = ANSWER if tries == TRIES - 1 else job.kind
+        kind = ANSWER if tries >= FROM_IMAGE else job.kind
         data_MHWC = job.batch.images_NHWC[job.rows_M] if kind != job.kind else job.data_MHWC
         heapq.heappush(self._host, Job(kind, job.batch, job.rows_M, data_MHWC, tries))
 

@@ -63,7 +63,7 @@ class Accelerator(Protocol):
         ...
 
     def reset(self) -> None:
-        """Called in the thread of `run` after one failed, before the next."""
+        """Called in the thread of `run` before the first one and after one that failed: undoes `stop`, forgets the rest."""
         ...
 
 

@@ -104,7 +104,7 @@ def reach(stops_KE: npt.NDArray[np.int64]) -> Reals:
 
 def exit_rate(stops_KE: npt.NDArray[np.int64]) -> Reals:
     """The share of frames that stop before the last exit."""
-    return 1 - stops_KE[:, -1] / stops_KE.sum(axis=1)
+    return stops_KE[:, :-1].sum(axis=1) / stops_KE.sum(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,10 @@ class Limits:
 
     def meets(self, points: Points) -> Bools:
         """Which points are within every limit."""
-        held_GK = np.array([self.held(points, name) for name in self.goals.given()])
-        return np.asarray(held_GK.all(axis=0))
+        held_K = np.ones(len(points), bool)
+        for name in self.goals.given():
+            held_K = np.logical_and(held_K, self.held(points, name))
+        return held_K
 
     def held(self, points: Points, name: str) -> Bools:
         """Which points are within one limit."""
@@ -129,7 +131,7 @@ class Limits:
             # Half of what exiting gains at best is held back, as `thresholds.choose` does.
             return self.final_right - points.right_K <= limit * stops_KE[0].sum() + min(self.best_loss, 0) / 2
         if name == "max_risk":
-            return (points.spoiled_KJ <= self.spoil_budget).all(axis=1)
+            return points.spoiled_KJ.max(axis=1) <= self.spoil_budget
         value_K = self.value(points, name)
         return value_K >= limit * (1 - SLACK) if name.startswith("min_") else value_K <= limit * (1 + SLACK)
 

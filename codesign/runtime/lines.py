@@ -69,6 +69,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.right_K)
 
+    def spoiled(self, row: int) -> list[int | None]:
+        """What each exit spoils at one point; None where it lets no frame stop."""
+        pairs = zip(self.spoiled_KJ[row].tolist(), self.thresholds_KJ[row].tolist(), strict=True)
+        return [count if threshold else None for count, threshold in pairs]
+
     def take(self, rows_K: npt.NDArray[np.generic]) -> Points:
         return Points(*(getattr(self, field.name)[rows_K] for field in fields(self)))
 

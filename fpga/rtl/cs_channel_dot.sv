@@ -85,7 +85,7 @@ module cs_channel_dot #(
             end
         end
         logic [OUTPUTS*SLICE-1:0] part;
-        always_ff @(posedge aclk) part <= slices[step*OUTPUTS*SLICE+:OUTPUTS*SLICE];
+        always_ff @(posedge aclk) part <= slices[step*(OUTPUTS*SLICE)+:OUTPUTS*SLICE];
 
         wire [OUTPUTS*Y_BITS-1:0] dots;
         for (o = 0; o < OUTPUTS; o = o + 1) begin : g_output

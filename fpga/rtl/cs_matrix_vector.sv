@@ -105,7 +105,7 @@ module cs_matrix_vector #(
         for (g = 0; g < PIXELS; g = g + 1) begin : g_pixel
             wire [CHUNKS*SIMD*X_BITS-1:0] vector = x_data[g*CHUNKS*SIMD*X_BITS+:CHUNKS*SIMD*X_BITS];
             logic [SIMD*X_BITS-1:0] part;
-            always_ff @(posedge aclk) part <= vector[chunk*SIMD*X_BITS+:SIMD*X_BITS];
+            always_ff @(posedge aclk) part <= vector[chunk*(SIMD*X_BITS)+:SIMD*X_BITS];
 
             wire [PE*SIMD*P_BITS-1:0] products  /* verilator split_var */;
             cs_products #(

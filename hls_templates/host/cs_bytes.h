@@ -16,11 +16,15 @@ struct Bytes : Vectors256 {
     typedef int8_t Weight;
     typedef int32_t Sum;
     static const int TAPS = 4;
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
 #if defined(CS_AVX512)
         const __m512i weights = _mm512_loadu_si512(w);
         CS_UNROLL
-        for (int p = 0; p < PIXELS; ++p) sums[p] = _mm512_dpbusd_epi32(sums[p], codes[p], weights);
+        for (int p = 0; p < PIXELS; ++p) {
+            __m512i sum = sums[p];
+            CS_ADD_IN_PLACE("vpdpbusd", sum, codes[p], weights);
+            sums[p] = sum;
+        }
 #else
         CS_UNROLL
         for (int i = 0; i < 2; ++i) {
@@ -45,14 +49,14 @@ struct Bytes {
     struct Sums {
         __m256i part[4];
     };
-    static inline void clear(Sums& sums) {
+    CS_INLINE void clear(Sums& sums) {
         CS_UNROLL
         for (int i = 0; i < 4; ++i) sums.part[i] = _mm256_setzero_si256();
     }
-    static inline void splat(Codes& codes, const Code* x) {
+    CS_INLINE void splat(Codes& codes, const Code* x) {
         codes = _mm256_cvtepu8_epi16(_mm_set1_epi32(group_at(x)));
     }
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
         CS_UNROLL
         for (int i = 0; i < 4; ++i) {
             const __m256i weights = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w) + i));
@@ -61,7 +65,7 @@ struct Bytes {
                 sums[p].part[i] = _mm256_add_epi32(sums[p].part[i], _mm256_madd_epi16(codes[p], weights));
         }
     }
-    static inline void store(const Sums& sums, Sum* y) {
+    CS_INLINE void store(const Sums& sums, Sum* y) {
         CS_UNROLL
         for (int i = 0; i < 2; ++i) {
             const __m256i mixed = _mm256_hadd_epi32(sums.part[2 * i], sums.part[2 * i + 1]);
@@ -77,7 +81,7 @@ struct Bytes : Vectors128<4> {
     typedef int8_t Weight;
     typedef int32_t Sum;
     static const int TAPS = 4;
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
         CS_UNROLL
         for (int i = 0; i < 2; ++i) {
             const int8x8x4_t bytes = vld4_s8(w + 32 * i);

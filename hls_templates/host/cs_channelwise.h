@@ -8,23 +8,50 @@ namespace cs {
 
 // L::START is the sum before the first code, L::join(sum, code, position, channel) the sum after one more. A window's
 // codes are POSITION apart along a row, channels CHANNEL apart; not 1 where windows lie written out.
-template <class L, class X, class Y> static void channelwise(const X& x, Y& y, int frames) {
+template <class L, class X, class Y> struct Channelwise {
     typedef typename L::Sum Sum;
-    for (int frame = 0; frame < frames; ++frame)
-        for (int row = 0; row < Y::ROWS; ++row)
-            for (int column = 0; column < Y::COLUMNS; ++column) {
-                const typename X::Code* from = x.at(frame, row * L::ROW_STRIDE - L::TOP, column * L::COLUMN_STRIDE - L::LEFT);
-                Sum sums[Y::CHANNELS];
-                for (int c = 0; c < Y::CHANNELS; ++c) sums[c] = L::START;
-                for (int i = 0; i < L::KERNEL_ROWS; ++i)
-                    for (int j = 0; j < L::KERNEL_COLUMNS; ++j) {
-                        const typename X::Code* codes = from + i * X::PITCH + j * L::POSITION;
-                        for (int c = 0; c < Y::CHANNELS; ++c)
-                            sums[c] = L::join(sums[c], codes[c * L::CHANNEL], i * L::KERNEL_COLUMNS + j, c);
-                    }
-                typename Y::Code* to = y.at(frame, row, column);
-                for (int c = 0; c < Y::CHANNELS; ++c) to[c] = static_cast<typename Y::Code>(L::finish(sums[c], c));
-            }
+    static const int POSITIONS = L::KERNEL_ROWS * L::KERNEL_COLUMNS;
+
+    static inline Sum joined(Sum sum, const typename X::Code* window, int position, int c) {
+        const int row = position / L::KERNEL_COLUMNS, column = position % L::KERNEL_COLUMNS;
+        return L::join(sum, window[row * X::PITCH + column * L::POSITION + c * L::CHANNEL], position, c);
+    }
+
+    // A window of few codes: its sum stays in a register, many channels side by side.
+    static inline void few(const typename X::Code* window, typename Y::Code* y) {
+        CS_ROLLED
+        for (int c = 0; c < Y::CHANNELS; ++c) {
+            Sum sum = L::START;
+            CS_UNROLL
+            for (int position = 0; position < POSITIONS; ++position) sum = joined(sum, window, position, c);
+            y[c] = static_cast<typename Y::Code>(L::finish(sum, c));
+        }
+    }
+
+    // A window of many: pixel by pixel.
+    static inline void many(const typename X::Code* window, typename Y::Code* y) {
+        Sum sums[Y::CHANNELS];
+        for (int c = 0; c < Y::CHANNELS; ++c) sums[c] = L::START;
+        for (int position = 0; position < POSITIONS; ++position)
+            CS_ROLLED
+            for (int c = 0; c < Y::CHANNELS; ++c) sums[c] = joined(sums[c], window, position, c);
+        CS_ROLLED
+        for (int c = 0; c < Y::CHANNELS; ++c) y[c] = static_cast<typename Y::Code>(L::finish(sums[c], c));
+    }
+
+    static void run(const X& x, Y& y, int frames) {
+        for (int frame = 0; frame < frames; ++frame)
+            for (int row = 0; row < Y::ROWS; ++row)
+                for (int column = 0; column < Y::COLUMNS; ++column) {
+                    const typename X::Code* window = x.at(frame, row * L::ROW_STRIDE - L::TOP, column * L::COLUMN_STRIDE - L::LEFT);
+                    if (POSITIONS <= 32) few(window, y.at(frame, row, column));
+                    else many(window, y.at(frame, row, column));
+                }
+    }
+};
+
+template <class L, class X, class Y> static void channelwise(const X& x, Y& y, int frames) {
+    Channelwise<L, X, Y>::run(x, y, frames);
 }
 
 }  // namespace cs

@@ -13,9 +13,11 @@ template <class T> static inline T smaller(T a, T b) { return a < b ? a : b; }
 template <class T> static inline T larger(T a, T b) { return a > b ? a : b; }
 
 // Every rounding step. `offset` is the bias and half of 1 << shift; >> rounds to minus infinity, as every compiler has it.
-template <class WIDE>
-static inline WIDE requantize(WIDE sum, WIDE multiplier, WIDE offset, int shift, WIDE low, WIDE high) {
-    return smaller(larger((sum * multiplier + offset) >> shift, low), high);
+// FACTOR holds the sum and the multiplier, WIDE their product, NARROW what is left of it after the shift.
+template <class NARROW, class WIDE, class FACTOR>
+static inline NARROW requantize(FACTOR sum, FACTOR multiplier, WIDE offset, int shift, NARROW low, NARROW high) {
+    const WIDE exact = static_cast<WIDE>(sum) * multiplier + offset;
+    return smaller(larger(static_cast<NARROW>(exact >> shift), low), high);
 }
 
 // A block of frames of one value. The border holds what windows read outside a frame; it is written once, by border().
@@ -48,16 +50,16 @@ struct Map {
     }
 };
 
-// Takes frames in; returns how many there are before one with a code outside low..high.
-template <class IN, class X>
-static int take(const IN* x, int frames, int64_t low, int64_t high, X& map) {
+// Takes frames in; returns how many there are before one with a code outside low..low + span. `span` is all ones in binary,
+// so a code outside shows in the bits above.
+template <class IN, class X> static int take(const IN* x, int frames, int64_t low, uint64_t span, X& map) {
     const int row_codes = X::COLUMNS * X::CHANNELS;
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < X::ROWS; ++row) {
             typename X::Code* to = map.at(frame, row, 0);
-            int outside = 0;
+            uint64_t outside = 0;
             for (int i = 0; i < row_codes; ++i) {
-                outside |= static_cast<int64_t>(x[i]) < low || static_cast<int64_t>(x[i]) > high;
+                outside |= (static_cast<uint64_t>(x[i]) - static_cast<uint64_t>(low)) & ~span;
                 to[i] = static_cast<typename X::Code>(x[i]);
             }
             if (outside) return frame;
@@ -82,6 +84,7 @@ template <class L, class X, class Y> static void each(const X& x, Y& y, int fram
             for (int column = 0; column < X::COLUMNS; ++column) {
                 const typename X::Code* from = x.at(frame, row, column);
                 typename Y::Code* to = y.at(frame, row + L::TOP, column + L::LEFT);
+                CS_ROLLED
                 for (int c = 0; c < X::CHANNELS; ++c) to[c] = static_cast<typename Y::Code>(L::finish(from[c], c));
             }
 }
@@ -95,6 +98,7 @@ template <class L, class A, class B, class Y> static void add(const A& a, const 
                 const typename A::Code* from = a.at(frame, row, column);
                 const typename B::Code* other = b.at(frame, row, column);
                 typename Y::Code* to = y.at(frame, row, column);
+                CS_ROLLED
                 for (int c = 0; c < Y::CHANNELS; ++c) {
                     const Sum sum = static_cast<Sum>(from[c]) * L::FACTOR_A + static_cast<Sum>(other[c]) * L::FACTOR_B;
                     to[c] = static_cast<typename Y::Code>(L::finish(sum, c));

@@ -85,22 +85,30 @@ private:
             static inline void run(const Code*, const Weight*, Sum*, int) {}
         };
 
-        // The codes of one pixel from the sums of the windows that it is pooled from. Where there is a pool, rounding
-        // keeps the order of sums (the emitter sees to that), so the largest sum gives the largest code.
+        // The codes of one pixel. Lanes behind the last output are computed with the others and left out.
         static inline void finish(const Sum* sums, typename Y::Code* y, int output) {
             typename Y::Code codes[PIXEL];
-            for (int o = 0; o < PIXEL; ++o) {
-                Sum sum = sums[o];
-                for (int i = 0; i < L::POOL_ROWS; ++i)
-                    for (int j = 0; j < L::POOL_COLUMNS; ++j) sum = larger(sum, sums[(i * WIDTH + j) * PIXEL + o]);
-                codes[o] = static_cast<typename Y::Code>(L::finish(sum, output + o));
+            if (COUNT % LANES == 0) {
+                for (int o = 0; o < PIXEL; ++o) codes[o] = code(sums + o, output + o);
+            } else {  // unrolled, only the lanes that are used would be left, one by one
+                CS_ROLLED
+                for (int o = 0; o < PIXEL; ++o) codes[o] = code(sums + o, output + o);
             }
             memcpy(y, codes, COUNT * sizeof codes[0]);
+        }
+
+        // One code from the sums of the windows that it is pooled from. Where there is a pool, rounding keeps the order
+        // of sums (the emitter sees to that), so the largest sum gives the largest code.
+        CS_INLINE typename Y::Code code(const Sum* sums, int output) {
+            Sum sum = *sums;
+            for (int i = 0; i < L::POOL_ROWS; ++i)
+                for (int j = 0; j < L::POOL_COLUMNS; ++j) sum = larger(sum, sums[(i * WIDTH + j) * PIXEL]);
+            return static_cast<typename Y::Code>(L::finish(sum, output));
         }
     };
 
     // The sums of P windows, `step` codes apart, and VS vectors of outputs.
-    template <int P, int VS> static inline void tile(const Code* x, int step, const Weight* w, Sum* sums) {
+    template <int P, int VS> CS_INLINE void tile(const Code* x, int step, const Weight* w, Sum* sums) {
         typename Unit::Sums acc[VS][P];
         CS_UNROLL
         for (int v = 0; v < VS; ++v) {

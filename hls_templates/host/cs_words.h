@@ -12,10 +12,14 @@ struct Words : Vector512 {
     typedef int16_t Weight;
     typedef int32_t Sum;
     static const int TAPS = 2;
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
         const __m512i weights = _mm512_loadu_si512(w);
         CS_UNROLL
-        for (int p = 0; p < PIXELS; ++p) sums[p] = _mm512_dpwssd_epi32(sums[p], codes[p], weights);
+        for (int p = 0; p < PIXELS; ++p) {
+            __m512i sum = sums[p];
+            CS_ADD_IN_PLACE("vpdpwssd", sum, codes[p], weights);
+            sums[p] = sum;
+        }
     }
 };
 
@@ -25,7 +29,7 @@ struct Words : Vectors256 {
     typedef int16_t Weight;
     typedef int32_t Sum;
     static const int TAPS = 2;
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
         CS_UNROLL
         for (int i = 0; i < 2; ++i) {
             const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w) + i);
@@ -42,7 +46,7 @@ struct Words : Vectors128<2> {
     typedef int16_t Weight;
     typedef int32_t Sum;
     static const int TAPS = 2;
-    template <int PIXELS> static inline void add(Sums* sums, const Codes* codes, const Weight* w) {
+    template <int PIXELS> CS_INLINE void add(Sums* sums, const Codes* codes, const Weight* w) {
         CS_UNROLL
         for (int i = 0; i < 4; ++i) {
             const int16x4x2_t weights = vld2_s16(w + 8 * i);

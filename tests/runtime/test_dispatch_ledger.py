@@ -51,13 +51,12 @@ class Frames(RuleBasedStateMachine):
     @rule(works=st.booleans())
     def end_accelerator(self, works):
         job = self.accelerating.pop()
-        late = job.deadline_s <= self.ledger_time
         if works:
             transfer = FakeAccelerator(FakeClock()).answer(job.data_MHWC, THRESHOLDS[0])
             checked = check_transfer(transfer, len(job.rows_M), THRESHOLDS[0], EXPECT)
-            assert self.ledger.transferred(job, checked, self.now) is not late
+            self.ledger.transferred(job, checked, self.now)
         else:
-            assert not self.ledger.accelerator_failed(job, "raised", "by the test", self.now)
+            self.ledger.accelerator_failed(job, "raised", "by the test", self.now)
 
     @precondition(lambda self: self.hosting)
     @rule(which=st.integers(0, 2), works=st.integers(0, 9))
@@ -75,11 +74,8 @@ class Frames(RuleBasedStateMachine):
         """Hosts are never all late: the ledger would give up, as another test shows."""
         hosts_until = min((job.deadline_s for job in self.hosting), default=np.inf)
         self.now = min(self.now + seconds, max(self.now, hosts_until - 0.5))
-        self.ledger_time = self.now
         late = self.ledger.expire(self.now)
         assert all(job in self.accelerating for job in late)
-
-    ledger_time = 0.0
 
     @rule()
     def deliver(self):

@@ -1,0 +1,218 @@
+# LEAD: session ends 06:57; fit with what is cached now, judge on 30 small designs, report by 06:35 (remove this line)
+"""Synthesizes units and FIFOs one by one and fits the coefficients of codesign/cost to them.
+
+    .venv/bin/python benchmarks/rtl_units.py [--cache FOLDER] [--networks N]
+
+Units are those of random networks at random foldings (seeds from 0 on; `rtl_resources.py` judges with others), exit units
+and ports besides. Several go into one run of Yosys, each in a module that is kept apart. Writes codesign/cost/rtl_xc7.toml
+and, for the record, every unit with its figures into benchmarks/rtl_units.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rtl_designs import ROOT, random_flow
+from strategies import random_graph
+
+from codesign.cost.exits import control_port, image_port, result_port
+from codesign.cost.fabric import Parts
+from codesign.cost.streams import fifo
+from codesign.cost.units import unit_parts
+from codesign.emit.rtl import library
+from codesign.emit.rtl_text import instance, rom_module, rom_ports, wire
+from codesign.errors import ToolError
+from codesign.files import read_json, write_atomic, write_json
+from codesign.ir import IntType, TensorType
+from codesign.ops.base import Rom, Unit
+from codesign.ops.exit_decision import ExitDecision
+from codesign.plan.budget import storage
+from codesign.verify.synth import content_key, reachable
+from codesign.verify.synth_cells import Counts, cell_types, count
+from codesign.verify.yosys import run_yosys, yosys_version
+
+BATCH = 12  # units in one run of Yosys
+NETWORKS = 24
+MOST_LUT = 1500  # a unit that is estimated larger only takes time
+TABLE, RECORD = ROOT / "codesign" / "cost" / "rtl_xc7.toml", ROOT / "benchmarks" / "rtl_units.jsonl"
+_PORT = re.compile(r"^\s*(input|output)\s+(?:wire|logic)\s*(\[.*?\])?\s*(\w+)", re.MULTILINE)
+_WIDE = 8192  # of ports whose width is a parameter: more than any has, and what is not used takes nothing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One module of the library to synthesize, and what is counted of it."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, int]
+    parts: Parts
+    roms: tuple[Rom, ...] = ()
+
+    def sources(self, top: str) -> dict[str, str]:
+        """{file name: text} of the unit with its ROMs as a module `top`."""
+        source = library()[f"{self.module}.sv"]
+        ports = [(way, width, name) for way, width, name in _PORT.findall(source.partition("`ifdef")[0])]
+        fed = {f"{rom.port}_{kind}": rom for rom in self.roms for kind in ("address", "data")}
+        heads = [f"    {way} wire {f'[{_WIDE - 1}:0] ' if width else ''}{name}" for way, width, name in ports if name not in fed]
+        links = {name: name for _, _, name in ports}
+        body, files = "", {}
+        for rom in self.roms:
+            files[f"{top}_{rom.port}.sv"] = rom_module(f"{top}_{rom.port}", rom)
+            address, data = f"{rom.port}_address", f"{rom.port}_data"
+            body += (wire(_WIDE, address) if address in links else "") + wire(rom.width, data)
+            body += instance(f"{top}_{rom.port}", rom.port, {}, rom_ports(rom, address, data))
+        body += instance(self.module, "dut", self.parameters, links)
+        text = "(* keep_hierarchy *)\nmodule {} (\n{}\n);\n{}endmodule\n".format(top, ",\n".join(heads), body)
+        return reachable({**library(), **files, f"{top}.sv": text}, top)
+
+    @property
+    def key(self) -> str:
+        return content_key(self.sources("sample"), yosys_version())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "rtl_units", help="keeps every result")
+    parser.add_argument("--networks", type=int, default=NETWORKS)
+    arguments = parser.parse_args()
+    samples = [*network_units(range(arguments.networks)), *exit_units(), *fifos(), *ports()]
+    unique = {sample.key: sample for sample in samples}
+    counts = synthesize(unique, arguments.cache)
+    rows = [(sample, counts[key]) for key, sample in unique.items() if key in counts]
+    write_atomic(RECORD, "".join(json.dumps(_record(*row)) + "\n" for row in rows))
+    write_atomic(TABLE, fit(rows, range(arguments.networks)))
+    return 0
+
+
+def network_units(seeds: Iterable[int]) -> Iterator[Sample]:
+    """Every process of random networks at random foldings, as long as it is not large."""
+    for seed in seeds:
+        flow = random_flow(random_graph(seed), seed)
+        for process in flow.processes if flow else ():
+            unit = process.op.rtl(process.folding, *process.types)
+            if unit_parts(unit).lut <= MOST_LUT:
+                yield unit_sample(f"random {seed} {process.name}", unit)
+
+
+def exit_units() -> Iterator[Sample]:
+    """Exit units of all criteria for some numbers of classes and widths of logits."""
+    for criterion in ("entropy", "max-probability", "margin"):
+        for classes, bits in ((2, 8), (10, 12), (10, 16), (100, 16)):
+            logits = TensorType((1, 1, classes), IntType(bits), 2.0**-8)
+            op = ExitDecision.for_logits(logits, criterion=criterion)
+            types = (logits, TensorType((1, 1, 1), IntType(32, signed=False)))
+            (folding,) = op.foldings(*types)
+            yield unit_sample(f"{criterion} {classes} {bits}", op.rtl(folding, *types))
+
+
+def fifos() -> Iterator[Sample]:
+    """FIFOs of some widths and of depths around the sizes of memories, where the emitter would put them."""
+    for width in (1, 16, 45):
+        for depth in (2, 3, 6, 16, 32, 64, 200, 784):
+            block = storage(depth, width) == "bram"
+            facts = {"WIDTH": width, "DEPTH": depth, "BLOCK": int(block)}
+            yield Sample(f"fifo {depth} x {width}", "cs_fifo", facts, fifo(width, depth, block=block))
+
+
+def ports() -> Iterator[Sample]:
+    """The modules around the core."""
+    for bits, lanes, beats in ((8, 1, 784), (6, 4, 100), (16, 3, 1024)):
+        facts = {"Y_BITS": bits, "LANES": lanes, "BEATS": beats, "PORT_BITS": 64, "CONTAINER": 16}
+        yield Sample(f"image {bits} {lanes} {beats}", "cs_image_port", facts, image_port(beats))
+    yield Sample("result", "cs_result_port", {}, result_port())
+    yield Sample("control", "cs_control", {}, control_port())
+
+
+def unit_sample(name: str, unit: Unit) -> Sample:
+    facts = dict(unit.parameters)
+    if unit.memory is not None:
+        facts["BLOCK"] = int(storage(*unit.memory) == "bram")
+    return Sample(name, unit.module, facts, unit_parts(unit), unit.roms)
+
+
+def synthesize(samples: Mapping[str, Sample], cache: Path) -> dict[str, Counts]:
+    """The counts of every sample, by its key; those that fail are told and left out."""
+    counts = {k: Counts(**read_json(cache / f"{k}.json")) for k in samples if (cache / f"{k}.json").is_file()}
+    missing = [key for key in samples if key not in counts]
+    print(f"{len(samples)} units, {len(missing)} to synthesize", flush=True)
+    for start in range(0, len(missing), BATCH):
+        keys = missing[start : start + BATCH]
+        for key, result in _run(keys, samples).items():
+            write_json(cache / f"{key}.json", asdict(result))
+            counts[key] = result
+        print(f"{min(start + BATCH, len(missing))} done", flush=True)
+    return counts
+
+
+def _run(keys: Sequence[str], samples: Mapping[str, Sample]) -> dict[str, Counts]:
+    tops = {key: f"unit{number}" for number, key in enumerate(keys)}
+    sources: dict[str, str] = {}
+    for key, top in tops.items():
+        sources |= samples[key].sources(top)
+    sources["batch.sv"] = "module batch;\n" + "".join(f"    {top} i_{top} ();\n" for top in tops.values()) + "endmodule\n"
+    script = f"read_verilog -sv {' '.join(sources)}\nsynth_xilinx -family xc7 -top batch -noiopad -noclkbuf -flatten\nwrite_json n.json\n"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run_yosys(script, Path(folder), sources=sources, where="batch")
+        except ToolError as error:
+            print(f"{[samples[key].name for key in keys]}: {error}", file=sys.stderr)
+            return {}
+        modules = json.loads((Path(folder) / "n.json").read_text(encoding="utf-8"))["modules"]
+    return {key: count(cell_types(modules[top])) for key, top in tops.items()}
+
+
+def fit(rows: Sequence[tuple[Sample, Counts]], seeds: range) -> str:
+    """The table of coefficients: least squares of LUT - counted LUT over (bits of control, 1), by module."""
+    groups: defaultdict[str, list[tuple[Sample, Counts]]] = defaultdict(list)
+    for sample, counts in rows:
+        groups[sample.module].append((sample, counts))
+    lines = [
+        "# LUTs of control logic, by module: per_bit for every bit of control that codesign/cost counts, and fixed ones.",
+        "# Least squares over single units; benchmarks/rtl_units.py writes this file, benchmarks/rtl_units.jsonl has the runs.",
+        "[source]",
+        f'tool = "{yosys_version()}, synth_xilinx -family xc7"',
+        f'runs = "benchmarks/rtl_units.jsonl: units of random networks {seeds.start} to {seeds.stop - 1}, exit units, FIFOs, ports"',
+    ]
+    print(f"{'module':24} units  per_bit  fixed   LUT off: mean, worst     FF exact  DSP exact  BRAM exact")
+    for module, group in sorted(groups.items()):
+        rest = np.array([c.lut - s.parts.lut for s, c in group])
+        bits = np.array([s.parts.control for s, _ in group], dtype=float)
+        varied = len(set(bits)) > 1
+        columns = np.stack([bits, np.ones(len(bits))], axis=1) if varied else np.ones((len(bits), 1))
+        found, *_ = np.linalg.lstsq(columns, rest, rcond=None)
+        per_bit, fixed = (float(found[0]), float(found[1])) if varied else (0.0, float(found[0]))
+        lines += ["", f"[module.{module}]", f"per_bit = {per_bit:.3f}", f"fixed = {fixed:.2f}", f"units = {len(group)}"]
+        off = rest - per_bit * bits - fixed
+        exact = [sum(getattr(c, f) == getattr(s.parts, f) for s, c in group) for f in ("ff", "dsp", "bram18")]
+        print(
+            f"{module:24} {len(group):5} {per_bit:8.2f} {fixed:6.1f} {np.abs(off).mean():9.1f} {np.abs(off).max():9.1f}"
+            f"      {exact[0]:4}/{len(group)} {exact[1]:6}/{len(group)} {exact[2]:6}/{len(group)}",
+            flush=True,
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _record(sample: Sample, counts: Counts) -> dict[str, Any]:
+    return {
+        "name": sample.name,
+        "module": sample.module,
+        "parameters": dict(sample.parameters),
+        "roms": [[rom.words, rom.width] for rom in sample.roms],
+        "synthesized": asdict(counts),
+        "counted": asdict(sample.parts),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
