@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from codesign import __version__, cli_board, cli_cascade, console
+from codesign import __version__, cli_board, cli_cascade, cli_rtl, console
 from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -87,7 +87,6 @@ def _parser() -> argparse.ArgumentParser:
         ("quantize", _quantize, "make it integers: quantized.safetensors, graph.json"),
         ("plan", _plan, "choose foldings and FIFO depths: plan.json"),
         ("hls", _hls, "emit the path to the exit as HLS C++: hls/, design.json"),
-        ("rtl", _rtl, "emit the same design as SystemVerilog: rtl/"),
     ):
         _add(commands, name, run, text).add_argument(
             "--force", action="store_true", help="do it again even if up to date"
@@ -99,21 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     csim.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
     csim.add_argument("--threads", action="store_true", help="one thread a process and FIFOs of the planned depths")
     csim.add_argument("--threshold", type=float, metavar="T", help="another exit threshold than the chosen one")
-    rtlsim = _add(commands, "rtlsim", _rtlsim, "simulate the SystemVerilog and compare every word with the integer model")
-    rtlsim.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
-    rtlsim.add_argument("--threshold", type=float, metavar="T", help="another exit threshold than the chosen one")
-    rtlsim.add_argument("--stall", type=int, default=0, metavar="P", help="every port waits in P of 256 cycles")
-    rtlsim.add_argument("--wave", metavar="FILE", default="", help="write a waveform (VCD) of the frames, 2 by default")
-    rtlsim.add_argument("--timing", action="store_true", help="the bottleneck, stalls and how full each FIFO gets")
-    cosim = _add(commands, "cosim", _cosim, "drive the RTL with cocotb, its ports stalled at random, and compare every beat")
-    cosim.add_argument("--simulator", choices=("verilator", "icarus", "both"), default="both", help="which simulator")
-    cosim.add_argument("--frames", type=int, default=300, metavar="N", help="frames with stalls on every port")
-    cosim.add_argument("--wave", default="", metavar="FILE", help="record a brief run: VCD (Verilator) or FST (Icarus)")
-    cosim.add_argument("--hls-export", default="", metavar="DIR", help="drive the Verilog of an HLS export instead")
-    tail = _add(commands, "tail", _tail, "emit the layers behind the split as host C++ and compare it with numpy and torch")
+    tail = _add(
+        commands, "tail", _tail, "emit the layers behind the split as host C++ and compare it with numpy and torch"
+    )
     tail.add_argument("--force", action="store_true", help="emit again even if up to date")
     tail.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
     _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split")
+    cli_rtl.add_commands(commands, _add, _open)
     cli_cascade.add_commands(commands, _add, _open)
     cli_board.add_commands(commands, _add, _open)
     doctor = commands.add_parser("doctor", help="what is installed, and what to install", description=_doctor.__doc__)
@@ -189,65 +180,6 @@ def _csim(arguments: argparse.Namespace) -> Answer:
     if report.first_difference is not None:
         console.say(f"first difference: {report.first_difference}")
     return report.to_json(), not report.mismatched_codes and not report.mismatched_frames
-
-
-def _rtl(arguments: argparse.Namespace) -> Answer:
-    from codesign.flow.rtl import rtl
-
-    answer = rtl(_open(arguments), force=arguments.force)
-    if not arguments.json:
-        console.say(_speed({**answer, **answer["estimate"]}))
-    return answer, True
-
-
-def _rtlsim(arguments: argparse.Namespace) -> Answer:
-    from codesign.flow.rtlsim import RtlOptions, rtlsim
-
-    options = RtlOptions(arguments.frames, arguments.threshold, arguments.stall, arguments.wave, arguments.timing)
-    report, view = rtlsim(_open(arguments), options)
-    answer = report.to_json()
-    console.say(
-        f"rtlsim: {report.frames} frames, {report.mismatched_codes} wrong words in {report.mismatched_frames} frames, "
-        f"{report.images_per_s:,.0f} images a second"
-    )
-    if not arguments.stall:
-        console.say(
-            f"a frame every {answer['interval_cycles']} cycles, latency {report.latency_cycles} (simulated); computed: "
-            f"{report.estimated_interval_cycles}, {report.estimated_latency_cycles}"
-        )
-    if report.first_difference:
-        console.say(f"first difference: {report.first_difference}")
-    if view and not arguments.json:
-        _timing_tables(view)
-    return {**answer, **({"timing": view} if view else {})}, report.agrees and (bool(arguments.stall) or report.exact)
-
-
-def _timing_tables(view: Mapping[str, Any]) -> None:
-    rows = [[p["name"], p["op"], p["cycles"], f"{100 * p['share']:.0f} %", p["wait"]] for p in view["processes"]]
-    console.table(
-        f"Processes; the bottleneck is {view['bottleneck']}",
-        ("process", "op", "work a frame", "of the interval", f"cycles waited in {view['frames']} frames"),
-        rows,
-    )
-    rows = [[c["name"], c["depth"], c["high_water"], c["full_cycles"], c["empty_cycles"]] for c in view["channels"]]
-    console.table("Channels (simulated)", ("channel", "depth", "most beats", "cycles full", "cycles empty"), rows)
-
-
-def _cosim(arguments: argparse.Namespace) -> Answer:
-    from codesign.flow.cosim import CosimOptions, cosim
-
-    options = CosimOptions(arguments.simulator, arguments.frames, arguments.wave, arguments.hls_export)
-    report = cosim(_open(arguments), options)
-    answer = report.to_json()
-    if not arguments.json:
-        rows = [
-            [name, "green" if bench.passed else "RED", bench.frames, bench.mismatched_beats, bench.first_difference]
-            for name, bench in report.benches.items()
-        ]
-        console.table("Cosimulation", ("bench", "verdict", "frames", "wrong beats", "first difference"), rows)
-    tools = ", ".join(answer["simulators"])
-    console.say(f"cosim: {answer['frames']} frames, {answer['mismatched_beats']} wrong beats, {tools}")
-    return answer, report.passed
 
 
 def _tail(arguments: argparse.Namespace) -> Answer:

@@ -65,7 +65,7 @@ class Branch:
 
     def __init__(self, folder: str = ".", batch: int = 256, timeout_s: float = 5.0) -> None:
         import pynq
-        import pynq.lib.dma
+        import pynq.lib.dma  # the driver of the DMA registers itself
 
         self.folder = os.path.abspath(folder)
         self.design = files.read_json(self.folder, "design.json")

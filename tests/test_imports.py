@@ -18,6 +18,7 @@ RANK = {
     "passes": 2,
     "plan": 3,
     "emit": 4,
+    "cost": 4,
     "verify": 5,
     "runtime": 5,
     "search": 6,
@@ -28,7 +29,7 @@ TORCH_FOLDERS = {"nn", "search"}
 HEAVY = ("torch", "pynq", "optuna", "cocotb", "hls4ml")
 LIGHT_FOLDERS = [
     name
-    for name in ("ir", "ops", "passes", "plan", "emit", "verify", "flow")
+    for name in ("ir", "ops", "passes", "plan", "cost", "emit", "verify", "flow")
     if (PACKAGE / name / "__init__.py").exists()
 ]
 SOURCES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

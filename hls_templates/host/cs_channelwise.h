@@ -12,13 +12,13 @@ template <class L, class X, class Y> struct Channelwise {
     typedef typename L::Sum Sum;
     static const int POSITIONS = L::KERNEL_ROWS * L::KERNEL_COLUMNS;
 
-    static inline Sum joined(Sum sum, const typename X::Code* window, int position, int c) {
+    CS_INLINE Sum joined(Sum sum, const typename X::Code* window, int position, int c) {
         const int row = position / L::KERNEL_COLUMNS, column = position % L::KERNEL_COLUMNS;
         return L::join(sum, window[row * X::PITCH + column * L::POSITION + c * L::CHANNEL], position, c);
     }
 
     // A window of few codes: its sum stays in a register, many channels side by side.
-    static inline void few(const typename X::Code* window, typename Y::Code* y) {
+    CS_INLINE void few(const typename X::Code* window, typename Y::Code* y) {
         CS_ROLLED
         for (int c = 0; c < Y::CHANNELS; ++c) {
             Sum sum = L::START;
@@ -29,7 +29,7 @@ template <class L, class X, class Y> struct Channelwise {
     }
 
     // A window of many: pixel by pixel.
-    static inline void many(const typename X::Code* window, typename Y::Code* y) {
+    CS_INLINE void many(const typename X::Code* window, typename Y::Code* y) {
         Sum sums[Y::CHANNELS];
         for (int c = 0; c < Y::CHANNELS; ++c) sums[c] = L::START;
         for (int position = 0; position < POSITIONS; ++position)
@@ -39,7 +39,7 @@ template <class L, class X, class Y> struct Channelwise {
         for (int c = 0; c < Y::CHANNELS; ++c) y[c] = static_cast<typename Y::Code>(L::finish(sums[c], c));
     }
 
-    static void run(const X& x, Y& y, int frames) {
+    CS_INLINE void run(const X& x, Y& y, int frames) {
         for (int frame = 0; frame < frames; ++frame)
             for (int row = 0; row < Y::ROWS; ++row)
                 for (int column = 0; column < Y::COLUMNS; ++column) {
@@ -50,7 +50,7 @@ template <class L, class X, class Y> struct Channelwise {
     }
 };
 
-template <class L, class X, class Y> static void channelwise(const X& x, Y& y, int frames) {
+template <class L, class X, class Y> CS_LAYER void channelwise(const X& x, Y& y, int frames) {
     Channelwise<L, X, Y>::run(x, y, frames);
 }
 

@@ -44,6 +44,15 @@
 #else
 #define CS_INLINE static inline
 #endif
+// A layer is one function, and its callers know nothing of what it does: g++ 12.2 otherwise can believe of a loop that
+// it writes nothing, and drop the call (its bug 110702).
+#if defined(__clang__)
+#define CS_LAYER static __attribute__((noinline))
+#elif defined(__GNUC__) && __GNUC__ >= 8
+#define CS_LAYER static __attribute__((noipa))
+#else
+#define CS_LAYER static
+#endif
 
 namespace cs {
 

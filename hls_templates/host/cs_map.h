@@ -9,13 +9,13 @@
 
 namespace cs {
 
-template <class T> static inline T smaller(T a, T b) { return a < b ? a : b; }
-template <class T> static inline T larger(T a, T b) { return a > b ? a : b; }
+template <class T> CS_INLINE T smaller(T a, T b) { return a < b ? a : b; }
+template <class T> CS_INLINE T larger(T a, T b) { return a > b ? a : b; }
 
 // Every rounding step. `offset` is the bias and half of 1 << shift; >> rounds to minus infinity, as every compiler has it.
 // FACTOR holds the sum and the multiplier, WIDE their product, NARROW what is left of it after the shift.
 template <class NARROW, class WIDE, class FACTOR>
-static inline NARROW requantize(FACTOR sum, FACTOR multiplier, WIDE offset, int shift, NARROW low, NARROW high) {
+CS_INLINE NARROW requantize(FACTOR sum, FACTOR multiplier, WIDE offset, int shift, NARROW low, NARROW high) {
     const WIDE exact = static_cast<WIDE>(sum) * multiplier + offset;
     return smaller(larger(static_cast<NARROW>(exact >> shift), low), high);
 }
@@ -52,7 +52,7 @@ struct Map {
 
 // Takes frames in; returns how many there are before one with a code outside low..low + span. `span` is all ones in binary,
 // so a code outside shows in the bits above.
-template <class IN, class X> static int take(const IN* x, int frames, int64_t low, uint64_t span, X& map) {
+template <class IN, class X> CS_LAYER int take(const IN* x, int frames, int64_t low, uint64_t span, X& map) {
     const int row_codes = X::COLUMNS * X::CHANNELS;
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < X::ROWS; ++row) {
@@ -69,7 +69,7 @@ template <class IN, class X> static int take(const IN* x, int frames, int64_t lo
 }
 
 // Gives frames out, each `step` codes behind the one before it.
-template <class Y, class OUT> static void give(const Y& map, int frames, OUT* y, int step) {
+template <class Y, class OUT> CS_LAYER void give(const Y& map, int frames, OUT* y, int step) {
     const int row_codes = Y::COLUMNS * Y::CHANNELS;
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < Y::ROWS; ++row)
@@ -78,7 +78,7 @@ template <class Y, class OUT> static void give(const Y& map, int frames, OUT* y,
 }
 
 // Every code by itself, and put L::TOP rows and L::LEFT columns further on: a rounding step, a copy, a pad.
-template <class L, class X, class Y> static void each(const X& x, Y& y, int frames) {
+template <class L, class X, class Y> CS_LAYER void each(const X& x, Y& y, int frames) {
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < X::ROWS; ++row)
             for (int column = 0; column < X::COLUMNS; ++column) {
@@ -90,7 +90,7 @@ template <class L, class X, class Y> static void each(const X& x, Y& y, int fram
 }
 
 // Two values brought to one scale and added.
-template <class L, class A, class B, class Y> static void add(const A& a, const B& b, Y& y, int frames) {
+template <class L, class A, class B, class Y> CS_LAYER void add(const A& a, const B& b, Y& y, int frames) {
     typedef typename L::Sum Sum;
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < Y::ROWS; ++row)
@@ -107,7 +107,7 @@ template <class L, class A, class B, class Y> static void add(const A& a, const 
 }
 
 // A frame as one long vector.
-template <class L, class X, class Y> static void flatten(const X& x, Y& y, int frames) {
+template <class L, class X, class Y> CS_LAYER void flatten(const X& x, Y& y, int frames) {
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < X::ROWS; ++row)
             for (int i = 0; i < X::COLUMNS * X::CHANNELS; ++i)
@@ -115,7 +115,7 @@ template <class L, class X, class Y> static void flatten(const X& x, Y& y, int f
 }
 
 // Windows written out, channel by channel, for the rare reader that does not look through them.
-template <class L, class X, class Y> static void windows(const X& x, Y& y, int frames) {
+template <class L, class X, class Y> CS_LAYER void windows(const X& x, Y& y, int frames) {
     for (int frame = 0; frame < frames; ++frame)
         for (int row = 0; row < Y::ROWS; ++row)
             for (int column = 0; column < Y::COLUMNS; ++column) {

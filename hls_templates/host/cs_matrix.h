@@ -27,7 +27,7 @@ template <class L, class X, class Y> struct Matrix {
     static const int V = (VECTORS + PASSES - 1) / PASSES;
     static const int LAST = VECTORS - (PASSES - 1) * V;
 
-    static void run(const X& x, Y& y, int frames) {
+    CS_INLINE void run(const X& x, Y& y, int frames) {
         for (int pass = 0; pass < PASSES - 1; ++pass) Pass<V, V * LANES>::run(x, y, frames, pass * V);
         Pass<LAST, L::OUTPUTS - (PASSES - 1) * V * LANES>::run(x, y, frames, (PASSES - 1) * V);
     }
@@ -44,7 +44,7 @@ private:
         static const int STEP = L::COLUMN_STRIDE * X::CHANNELS;
         static const int FRAMES = !DENSE ? 0 : ROOM < X::BLOCK ? ROOM : X::BLOCK;  // of a dense layer
 
-        static void run(const X& x, Y& y, int frames, int vector) {
+        CS_INLINE void run(const X& x, Y& y, int frames, int vector) {
             const Weight* w = L::weights() + vector * VECTOR;
             alignas(64) Sum sums[(DENSE ? X::BLOCK : L::POOL_ROWS * WIDTH) * PIXEL];
             if (DENSE) {
@@ -65,14 +65,14 @@ private:
         }
 
         // The sums of a row of windows.
-        static inline void pixels(const Code* x, const Weight* w, Sum* sums) {
+        CS_INLINE void pixels(const Code* x, const Weight* w, Sum* sums) {
             for (int i = 0; i < WIDTH / P; ++i) tile<P, VS>(x + i * P * STEP, STEP, w, sums + i * P * PIXEL);
             if (REST) tile<(REST ? REST : 1), VS>(x + (WIDTH - REST) * STEP, STEP, w, sums + (WIDTH - REST) * PIXEL);
         }
 
         // The sums of the one window of every frame: COUNT_ frames at a time, then fewer.
         template <int AT_ONCE, int STOP> struct Frames {
-            static inline void run(const Code* x, const Weight* w, Sum* sums, int frames) {
+            CS_INLINE void run(const Code* x, const Weight* w, Sum* sums, int frames) {
                 for (; frames >= AT_ONCE; frames -= AT_ONCE) {
                     tile<AT_ONCE, VS>(x, X::FRAME, w, sums);
                     x += AT_ONCE * X::FRAME;
@@ -82,11 +82,11 @@ private:
             }
         };
         template <int STOP> struct Frames<STOP, STOP> {
-            static inline void run(const Code*, const Weight*, Sum*, int) {}
+            CS_INLINE void run(const Code*, const Weight*, Sum*, int) {}
         };
 
         // The codes of one pixel. Lanes behind the last output are computed with the others and left out.
-        static inline void finish(const Sum* sums, typename Y::Code* y, int output) {
+        CS_INLINE void finish(const Sum* sums, typename Y::Code* y, int output) {
             typename Y::Code codes[PIXEL];
             if (COUNT % LANES == 0) {
                 for (int o = 0; o < PIXEL; ++o) codes[o] = code(sums + o, output + o);
@@ -132,7 +132,7 @@ private:
     }
 };
 
-template <class L, class X, class Y> static void matrix(const X& x, Y& y, int frames) { Matrix<L, X, Y>::run(x, y, frames); }
+template <class L, class X, class Y> CS_LAYER void matrix(const X& x, Y& y, int frames) { Matrix<L, X, Y>::run(x, y, frames); }
 
 }  // namespace cs
 #endif

@@ -71,7 +71,9 @@ def test_a_batch_is_the_golden_models(run: Path, board: SimpleNamespace, overlay
 
         never = branch.run(frames[:3], threshold=branch.design["exit"]["never"])
         assert never.exits == 0 and len(never.features_MHWC) == 3
-        assert branch.run(frames[:1]).frames_done == 1, "a shorter batch leaves nothing of a longer one"
+        one = branch.run(frames[:1], threshold=branch.design["exit"]["never"])
+        assert one.frames_done == 1, "a shorter batch leaves nothing of a longer one"
+        assert not np.shares_memory(one.features_MHWC, branch._features), "the next batch may overwrite the buffer"
         assert type(branch.overlay.accelerator).__name__ == "Accelerator"
 
 

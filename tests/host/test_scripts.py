@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codesign.emit.overlay import exit_tables, host_folder, host_scripts
+from codesign.emit.overlay import exit_tables, host_folder, host_scripts, overlay_design
 from codesign.ops.exit_decision import ExitDecision
 
 SCRIPTS = sorted(host_folder().glob("*.py"))
@@ -132,6 +132,19 @@ def load(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_addresses_of_an_hls_design_are_those_of_the_hwh() -> None:
+    """Releases of the tool differ in where they put the second counter."""
+    files, design = load("files"), overlay_design({})
+    board = {"cells": {"accelerator": "accelerator"}, "backend": "hls"}
+    named = {"frames": 0x10, "threshold": 0x18, "frames_done": 0x20, "exits": 0x28}
+    registers = {name: {"address_offset": at} for name, at in named.items()}
+    found = files.addresses({"accelerator": {"registers": registers}}, design, board)
+    assert found == {**named, "control": 0, "interrupts": 4, "interrupt_enable": 8, "interrupt_status": 12}
+    del registers["exits"]
+    with pytest.raises(files.OverlayError, match=r"does not name the register exits; export the HLS design again"):
+        files.addresses({"accelerator": {"registers": registers}}, design, board)
 
 
 @pytest.mark.parametrize("example", ExitDecision.examples(), ids=lambda e: f"{e.op.criterion}-{e.op.classes}")
