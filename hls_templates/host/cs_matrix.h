@@ -85,25 +85,33 @@ private:
             CS_INLINE void run(const Code*, const Weight*, Sum*, int) {}
         };
 
-        // The codes of one pixel. Lanes behind the last output are computed with the others and left out.
+        // The codes of one pixel from the sums of the windows that it is pooled from. Where there is a pool, rounding
+        // keeps the order of sums (the emitter sees to that), so the largest sum gives the largest code.
+        //
+        // Two ways, since compilers vectorize each only where it is taken: whole vectors are unrolled; where outputs end
+        // early, unrolling would leave the outputs that are used, one by one.
         CS_INLINE void finish(const Sum* sums, typename Y::Code* y, int output) {
             typename Y::Code codes[PIXEL];
             if (COUNT % LANES == 0) {
-                for (int o = 0; o < PIXEL; ++o) codes[o] = code(sums + o, output + o);
-            } else {  // unrolled, only the lanes that are used would be left, one by one
+                Sum best[PIXEL];
+                if (L::POOL_ROWS * L::POOL_COLUMNS > 1) {
+                    for (int o = 0; o < PIXEL; ++o) best[o] = sums[o];
+                    for (int i = 0; i < L::POOL_ROWS; ++i)
+                        for (int j = 0; j < L::POOL_COLUMNS; ++j)
+                            for (int o = 0; o < PIXEL; ++o) best[o] = larger(best[o], sums[(i * WIDTH + j) * PIXEL + o]);
+                    sums = best;
+                }
+                for (int o = 0; o < PIXEL; ++o) codes[o] = static_cast<typename Y::Code>(L::finish(sums[o], output + o));
+            } else {
                 CS_ROLLED
-                for (int o = 0; o < PIXEL; ++o) codes[o] = code(sums + o, output + o);
+                for (int o = 0; o < PIXEL; ++o) {
+                    Sum sum = sums[o];
+                    for (int i = 0; i < L::POOL_ROWS; ++i)
+                        for (int j = 0; j < L::POOL_COLUMNS; ++j) sum = larger(sum, sums[(i * WIDTH + j) * PIXEL + o]);
+                    codes[o] = static_cast<typename Y::Code>(L::finish(sum, output + o));
+                }
             }
             memcpy(y, codes, COUNT * sizeof codes[0]);
-        }
-
-        // One code from the sums of the windows that it is pooled from. Where there is a pool, rounding keeps the order
-        // of sums (the emitter sees to that), so the largest sum gives the largest code.
-        CS_INLINE typename Y::Code code(const Sum* sums, int output) {
-            Sum sum = *sums;
-            for (int i = 0; i < L::POOL_ROWS; ++i)
-                for (int j = 0; j < L::POOL_COLUMNS; ++j) sum = larger(sum, sums[(i * WIDTH + j) * PIXEL]);
-            return static_cast<typename Y::Code>(L::finish(sum, output));
         }
     };
 
