@@ -39,7 +39,9 @@ def _passes(unit: Unit, count_bits: int, *, flags: int) -> Parts:
     """The controller of two passes over the logits, and the RAM that keeps them."""
     p = unit.parameters
     classes = bits_of(p["CLASSES"])
-    parts = Parts(ff=3 + count_bits + 1 + flags + p["X_BITS"] + classes, control=count_bits + classes + 2 * p["X_BITS"])
+    # Yosys keeps a second read pointer of the RAM, and copies a state bit or two.
+    registers = 3 + count_bits + 1 + flags + p["X_BITS"] + classes + (classes + 2)
+    parts = Parts(ff=registers, control=count_bits + classes + 2 * p["X_BITS"])
     return parts + memory(p["CLASSES"], p["X_BITS"])
 
 

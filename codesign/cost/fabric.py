@@ -24,13 +24,18 @@ _MUX = (0, 0, 1, 1, 1, 2, 2, 4, 3, 5, 4.1, 4.4, 4, 5.2, 5.6, 6.8, 7.2)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is counted of a unit: LUT, FF, DSP, BRAM18, and the bits of control that a coefficient turns into LUTs."""
+    """What is counted of a unit: LUT, FF, DSP, BRAM18, and the bits of control that a coefficient turns into LUTs.
+
+    `fed` are registers that a DSP has inside when the unit stands alone. Behind a FIFO of distributed RAM, Yosys makes
+    them part of the RAM's read port, and the DSP cannot take them.
+    """
 
     lut: float = 0.0
     ff: int = 0
     dsp: int = 0
     bram18: int = 0
     control: int = 0
+    fed: int = 0
 
     def __add__(self, other: Parts) -> Parts:
         return Parts(
@@ -39,10 +44,18 @@ class Parts:
             self.dsp + other.dsp,
             self.bram18 + other.bram18,
             self.control + other.control,
+            self.fed + other.fed,
         )
 
     def __mul__(self, count: int) -> Parts:
-        return Parts(self.lut * count, self.ff * count, self.dsp * count, self.bram18 * count, self.control * count)
+        return Parts(
+            self.lut * count,
+            self.ff * count,
+            self.dsp * count,
+            self.bram18 * count,
+            self.control * count,
+            self.fed * count,
+        )
 
 
 def bits_of(count: int) -> int:
@@ -93,9 +106,9 @@ def rom(table: Rom) -> Parts:
     """
     if table.words == 1:
         return Parts()
-    if rom_storage(table.words, table.width) == "bram":
-        return Parts(bram18=bram18(table.words, table.width))
     columns = distinct_bits(table)
+    if rom_storage(table.words, table.width) == "bram":
+        return Parts(bram18=bram18(table.words, columns) if columns else 0)
     return Parts(lut=rom_bits(table.words, columns), ff=columns)
 
 

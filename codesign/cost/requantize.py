@@ -44,11 +44,11 @@ def _varying(unit: Unit, table: Rom) -> Parts:
         return Parts(lut=max(x_bits, p["O_BITS"]), ff=p["X_BITS"] + rest) * lanes
     dsps = multipliers(x_bits, p["M_BITS"], min(x_bits + p["M_BITS"], wide))
     if dsps == 1:
-        return Parts(dsp=lanes)
+        return Parts(dsp=1, fed=p["X_BITS"]) * lanes
     held = Parts(ff=distinct_bits(replace(table, codes=_offsets(unit, table))))
     if not dsps:
         return held + Parts(lut=wide, ff=p["X_BITS"] + x_bits + p["M_BITS"] + rest) * lanes
-    return held + Parts(dsp=dsps, lut=wide - 4, ff=DSP_PART + rest) * lanes
+    return held + Parts(dsp=dsps, lut=wide - 4, ff=DSP_PART + rest, fed=p["X_BITS"]) * lanes
 
 
 def _offsets(unit: Unit, table: Rom) -> Codes:
@@ -72,8 +72,8 @@ def _constant(unit: Unit, multiplier: int, offset: int) -> Parts:
         return outside + Parts(lut=used if multiplier < 0 else 0, ff=(2 if p["M_BITS"] else 1) * used)
     dsps = multipliers(x_bits, signed_bits(multiplier), min(x_bits + p["M_BITS"], wide))
     if dsps > 1:
-        return Parts(dsp=dsps, ff=max(0, DSP_PART - zeros)) + outside
-    return Parts(dsp=dsps) + (Parts() if zeros == 0 and p["X_SIGNED"] else outside)
+        return Parts(dsp=dsps, ff=max(0, DSP_PART - zeros), fed=p["X_BITS"]) + outside
+    return Parts(dsp=dsps, fed=p["X_BITS"]) + (Parts() if zeros == 0 and p["X_SIGNED"] else outside)
 
 
 def _low_zeros(value: int, limit: int) -> int:
@@ -82,8 +82,10 @@ def _low_zeros(value: int, limit: int) -> int:
 
 
 def _clamp(unit: Unit) -> Parts:
-    """A LUT a bit, and one for every five bits above that say whether the sum is too large."""
+    """A LUT a bit, and one for every five bits above that say whether the sum is too large. A greatest code that is not
+    all ones is compared with."""
     p = unit.parameters
     bits = max(p["WIDE_BITS"] - p["SHIFT"], p["Y_BITS"] + 1)
     above = bits - p["Y_BITS"]
-    return Parts(lut=(p["Y_BITS"] if above > 1 else 0) + above / 5, ff=p["Y_BITS"])
+    compare = p["Y_BITS"] / 3 if p["HIGH"] & (p["HIGH"] + 1) else 0
+    return Parts(lut=(p["Y_BITS"] if above > 1 else 0) + above / 5 + compare, ff=p["Y_BITS"])

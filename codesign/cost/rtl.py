@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from codesign.cost.coefficients import coefficients
-from codesign.cost.exits import image_port, result_port
+from codesign.cost.exits import control_port, image_port, result_port
 from codesign.cost.fabric import Parts
 from codesign.cost.streams import fifo
 from codesign.cost.units import unit_parts
@@ -62,7 +62,7 @@ def _port_price(dataflow: Dataflow, *, whole: bool) -> Resources:
             fifo_price(RESULT_BITS + 1, 2),
             _priced("cs_image_port", image_port(dataflow.channel(image).beats)),
             _priced("cs_result_port", result_port()),
-            _priced("cs_control", Parts()),
+            _priced("cs_control", control_port()),
         ]
     return _sum(rows)
 
@@ -70,7 +70,7 @@ def _port_price(dataflow: Dataflow, *, whole: bool) -> Resources:
 def _priced(module: str, parts: Parts) -> Resources:
     c = coefficients()[module]
     lut = parts.lut + c.per_bit * parts.control + c.fixed
-    return Resources(lut=round(max(0.0, lut)), ff=parts.ff, dsp=parts.dsp, bram18=parts.bram18)
+    return Resources(lut=round(max(0.0, lut)), ff=parts.ff + parts.fed, dsp=parts.dsp, bram18=parts.bram18)
 
 
 def _sum(rows: Iterable[Resources]) -> Resources:

@@ -6,11 +6,14 @@
 Each step does what an earlier one has left undone, skips what is up to date, and leaves files that are whole or absent.
 """
 
+from codesign.flow.bench import bench
 from codesign.flow.csim import csim
+from codesign.flow.dispatch import open_cascade
 from codesign.flow.evaluate import evaluate
 from codesign.flow.experiment import Experiment, open_experiment
 from codesign.flow.hls import hls
 from codesign.flow.quantize import quantize
 from codesign.flow.train import train
+from codesign.flow.tune import tune
 
-__all__ = ["Experiment", "csim", "evaluate", "hls", "open_experiment", "quantize", "train"]
+__all__ = ["Experiment", "bench", "csim", "evaluate", "hls", "open_cascade", "open_experiment", "quantize", "train", "tune"]

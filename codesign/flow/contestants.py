@@ -15,6 +15,7 @@ from codesign.runtime.dispatch_host import StageHost
 from codesign.runtime.dispatch_types import Decisions
 from codesign.runtime.stages import MAKERS, Stages
 from codesign.runtime.stopwatch import Array, Runner
+from codesign.runtime.tails import CppTail
 
 TORCH, ONNX, CPP = "torch eager", "ONNX Runtime", "C++"
 
@@ -77,7 +78,7 @@ def _cpp(
 ) -> list[Contestant]:
     graph = load_graph(experiment.folder.graph, OPS)
     whole = MAKERS[tail](graph, (graph.exits[-1].logits,))()
-    name = CPP if hasattr(whole, "_library") else "numpy"
+    name = CPP if isinstance(whole, CppTail) else "numpy"
     codes = [unit.threshold_code(value) for unit, value in zip(stages.units, thresholds, strict=False)]
 
     def answer(images_NHWC: Array) -> Decisions:

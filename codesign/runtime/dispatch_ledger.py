@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from codesign.runtime.dispatch_types import Array, Ints
 
 ACCELERATE, FINISH, ANSWER = "accelerate", "finish", "answer"
-TRIES, FROM_IMAGE = 6, 2  # of a host's job, from the third on with the image: chance faults do not come so often in a row
+TRIES = 6  # of a host's job: chance faults do not come so often in a row
+FROM_IMAGE = 2  # failures after which a job is done from the images on
 UNANSWERED = -1
 EVENTS = 10_000  # kept, the newest
 

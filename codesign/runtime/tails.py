@@ -48,7 +48,8 @@ class NumpyTail:
         self._registers = {value.name: 0 for value in graph.inputs if value.kind == "register"}
 
     def run(self, features_NHWC: Codes) -> Codes:
-        return self.values(features_NHWC)[self._outputs[-1]].reshape(len(features_NHWC), -1)
+        last = self._outputs[-1]
+        return self.values(features_NHWC)[last].reshape(len(features_NHWC), self._graph.types[last].size)
 
     def values(self, features_NHWC: Codes) -> dict[str, Codes]:
         return golden.run(self._graph, {self._input: features_NHWC, **self._registers}, keep=self._outputs)

@@ -19,7 +19,7 @@ from codesign.runtime.goals import Goals, Limits, Speed, exit_rate
 from codesign.runtime.lines import Ints, Points, Recorded, line, point, together
 from codesign.runtime.risk import Guarantee, budget, frames_needed, promise, promise_of
 
-LINES, LINE_FRAMES = 1024, 4_000_000  # lines of a round, and frames that they may go through in all
+LINES, LINE_FRAMES = 256, 4_000_000  # lines of a round, and frames that they may go through in all
 ROUNDS = 8
 BINS = 100  # points of the trade-off curve
 

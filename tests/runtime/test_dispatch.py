@@ -182,6 +182,33 @@ def test_an_accelerator_that_never_ends_leaves_all_to_software_until_it_does():
         assert not next(iter(cascade.run(frames(10), batch=10))).redone_N.any()
 
 
+def test_a_late_run_that_ends_well_is_followed_by_a_good_one():
+    """It was stopped in the meantime, and must be reset before it can run again."""
+    clock = FakeClock()
+
+    class Late(FakeAccelerator):
+        def run(self, images_NHWC, threshold, timeout_s):
+            transfer = super().run(images_NHWC, threshold, timeout_s)
+            if self.runs == 1:
+                self.clock.advance(timeout_s + 1)
+                assert self._stopped.wait(20)
+            return transfer
+
+    ended = threading.Event()
+    accelerator = Late(clock)
+    with dispatcher(accelerator, clock=clock, window=1) as cascade:
+        assert next(iter(cascade.run(frames(10), batch=10))).redone_N.all()
+        accelerator.reset = lambda: (FakeAccelerator.reset(accelerator), ended.set())
+        cascade.submit(frames(10, 10))
+        cascade.next_answers()
+        while not any(event.kind == "returned" for event in cascade.events):
+            time.sleep(0.001)
+        cascade.submit(frames(10, 20))
+        assert not cascade.next_answers().redone_N.any()
+        assert ended.is_set()
+    assert "raised" not in [event.kind for event in cascade.events]
+
+
 def test_without_an_accelerator_all_is_software():
     images = frames(500)
     with dispatcher(None, workers=2) as cascade:

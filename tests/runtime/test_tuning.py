@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import ConfigError, DataError
+from codesign.runtime import tuning
 from codesign.runtime.curve import curve_csv, curve_svg
 from codesign.runtime.goals import Goals, Limits, Speed, exit_rate, reach
 from codesign.runtime.lines import Recorded, ease, line, point, together
@@ -142,6 +143,21 @@ def test_three_exits_come_close_to_the_best():
     tuned = tune(data, goals, parts, 0.2)
     assert limits.meets(tuned.chosen)[0]
     assert parts.cost_s(tuned.chosen.stops_KE)[0] <= 1.05 * best
+
+
+def test_a_closer_lattice_finds_better_thresholds(monkeypatch):
+    """With thousands of thresholds an exit, the first lattice is too wide."""
+    rng = np.random.default_rng(2)
+    hard_N = rng.random(3000) ** 2
+    ease_JN = ((hard_N + rng.normal(0, 0.08, (3, 3000))).clip(0, 1) * 1e6).astype(np.int64)
+    right_EN = rng.random((4, 3000)) > hard_N * np.linspace(0.4, 0.05, 4)[:, None]
+    data, parts, goals = Recorded(ease_JN, right_EN), speed(3), Goals(max_accuracy_drop=0.005)
+    monkeypatch.setattr(tuning, "LINES", 64)
+    costs = []
+    for rounds in (1, 8):
+        monkeypatch.setattr(tuning, "ROUNDS", rounds)
+        costs.append(float(parts.cost_s(tune(data, goals, parts, 0.2).chosen.stops_KE)[0]))
+    assert costs[1] < 0.99 * costs[0]
 
 
 def test_what_the_parts_can_do():
