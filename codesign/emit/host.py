@@ -75,7 +75,9 @@ def interface(graph: Graph, name: str, outputs: Sequence[str] = ()) -> Interface
     if [value.kind for value in inputs] != ["stream"]:
         kinds = " and ".join(f"{value.kind} {value.name}" for value in inputs) or "nothing"
         raise GraphError(f"its outputs need {kinds}", where=graph.name, hint="the host runs layers on one stream")
-    return Interface(Names().take(name), inputs[0].name, inputs[0].type, {value: graph.types[value] for value in wanted})
+    return Interface(
+        Names().take(name), inputs[0].name, inputs[0].type, {value: graph.types[value] for value in wanted}
+    )
 
 
 def emit_host(graph: Graph, *, name: str, outputs: Sequence[str] = ()) -> dict[str, str]:
@@ -134,7 +136,9 @@ class _Writer:
         names = Names()
         self._names = {value: names.take(value) for value in network.maps}
         self._layers = Names()
-        self._words = {layer.x[0].x for layer in network.layers if layer.kind == "matrix" and _needs_words(network, layer)}
+        self._words = {
+            layer.x[0].x for layer in network.layers if layer.kind == "matrix" and _needs_words(network, layer)
+        }
         self._storage = {value: self._stored(value, place) for value, place in network.maps.items()}
         frame_bytes = sum(place.type.size * self._storage[value].bits // 8 for value, place in network.maps.items())
         self.block = max(1, min(MAX_BLOCK, WORKSPACE_BYTES // frame_bytes))

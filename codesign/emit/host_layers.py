@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from codesign.errors import GraphError
 from codesign.ir.graph import Graph, Node
-from codesign.ir.types import IntType, TensorType
+from codesign.ir.types import TensorType
 from codesign.ops.add import Add
 from codesign.ops.base import Op
 from codesign.ops.channel_dot import ChannelDot

@@ -7,9 +7,11 @@ Both take the codes that the branch point gives out, (N, H, W, C), as the tails 
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from codesign.errors import ModelError
 from codesign.nn.fuse import Step
 from codesign.nn.integer_net import QuantizedNet, move
-from codesign.nn.layers import IMAGE, Add, AveragePool, Conv, Flatten, GlobalAverage, Linear, MaxPool
+from codesign.nn.layers import IMAGE, Add, AveragePool, Conv, Flatten, GlobalAverage, Linear, MaxPool, Window
 from codesign.nn.units import window_max, window_sum
 
 Codes = NDArray[np.int64]
@@ -37,9 +39,6 @@ class _Tail(ABC):
         self._last = net.steps.exits[-1].logits
         self._steps = _between(net, self._source, self._last)
         self._work = [(step, self._computes(step)) for step in self._steps]
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
     @abstractmethod
     def _computes(self, step: Step) -> Compute:
@@ -69,8 +68,14 @@ class TorchTail(_Tail):
             return self._run(self._tensor(features_NHWC).double()).numpy().astype(np.int64)
 
     def _computes(self, step: Step) -> Compute:
-        unit = self._net.unit(step.name).eval() if step.rounds else None
-        return (lambda x: move(step, x)) if unit is None else unit
+        return self._net.unit(step.name).eval() if step.rounds else partial(move, step)
+
+    def values(self, features_NHWC: Codes) -> dict[str, Codes]:
+        """The same logits as codes (N, 1, 1, classes), by the exit's name."""
+        return {self._net.exit_names[-1]: self.run(features_NHWC)[:, None, None]}
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
 
 class FloatTail(_Tail):
@@ -97,19 +102,8 @@ class FloatTail(_Tail):
     def _computes(self, step: Step) -> Compute:
         after: list[Compute] = [self._model.get_submodule(path) for path in step.norms]
         if step.relu:
-            high = step.high
-            after.append(F.relu if high == float("inf") else lambda x: x.clamp(0, high))
-        first = self._layer(step)
-        if not after:
-            return first
-
-        def chain(*x: Tensor) -> Tensor:
-            y = first(*x)
-            for compute in after:
-                y = compute(y)
-            return y
-
-        return chain
+            after.append(F.relu if step.high == math.inf else partial(torch.clamp, min=0.0, max=step.high))
+        return partial(_chain, self._layer(step), after)
 
     def _layer(self, step: Step) -> Compute:
         layer = step.layer
@@ -119,15 +113,30 @@ class FloatTail(_Tail):
             case Add():
                 return torch.add
             case MaxPool():
-                return lambda x: window_max(x, layer.window)
+                return partial(window_max, window=layer.window)
             case AveragePool():
-                return lambda x: window_sum(x, layer.window) / layer.window.positions
+                return partial(_window_mean, window=layer.window)
             case GlobalAverage():
-                return lambda x: x.mean((2, 3), keepdim=True)
+                return partial(torch.mean, dim=(2, 3), keepdim=True)
             case Flatten():
-                return lambda x: x.flatten(1)
+                return partial(torch.flatten, start_dim=1)
             case _:
-                return lambda x: x
+                return _same
+
+
+def _chain(first: Compute, after: Sequence[Compute], *x: Tensor) -> Tensor:
+    y = first(*x)
+    for compute in after:
+        y = compute(y)
+    return y
+
+
+def _window_mean(x: Tensor, window: Window) -> Tensor:
+    return window_sum(x, window) / window.positions
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 def _step_of(net: QuantizedNet, feature: str) -> str:
@@ -138,7 +147,9 @@ def _step_of(net: QuantizedNet, feature: str) -> str:
         ending = r"\.requantize_*" if step.rounds else ""
         if re.fullmatch(re.escape(step.name) + ending, feature):
             return step.name
-    raise ModelError(f"no step computes {feature!r}", where=net.steps.name, hint="quantize again: `codesign quantize --force`")
+    raise ModelError(
+        f"no step computes {feature!r}", where=net.steps.name, hint="quantize again: `codesign quantize --force`"
+    )
 
 
 def _between(net: QuantizedNet, source: str, last: str) -> Sequence[Step]:

@@ -109,7 +109,7 @@ class CppTail:
         return GraphError(what, where=self._library.name, hint="give it the codes that leave the layers before it")
 
 
-def _address(array: Array) -> int:
+def _address(array: Any) -> int:
     """Where an array's codes begin. The short way, which only writable arrays have, takes a third of the time."""
     if array.flags.writeable:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))

@@ -36,7 +36,12 @@ FRAMES = 11  # more than a block, and no multiple of one
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow"]
 CLANG = next((name for name in ("clang++", "clang++-14", "clang++-15", "clang++-16") if shutil.which(name)), "")
 FLAGS = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "").split()
-MACHINES = {"native": [], "haswell": ["avx2", "fma"], "alderlake": ["avx_vnni"], "x86-64": ["sse2"]}  # -march, its needs
+MACHINES = {
+    "native": [],
+    "haswell": ["avx2", "fma"],
+    "alderlake": ["avx_vnni"],
+    "x86-64": ["sse2"],
+}  # -march, its needs
 S8 = IntType(8)
 
 
@@ -117,7 +122,9 @@ def test_every_op_by_itself_is_bit_exact(tmp_path: Path) -> None:
 def signed_two_fills() -> Graph:
     """A map whose readers see zeros, and the least code, over its edge; and itself."""
     net = Sketch("fills", TensorType((6, 5, 3), S8, 1.0))
-    pooled = net.add("pool.max", MaxPool(9), net.add("pool.window", SlidingWindow((3, 3), (2, 2), (1,) * 4, -128), "image"))
+    pooled = net.add(
+        "pool.max", MaxPool(9), net.add("pool.window", SlidingWindow((3, 3), (2, 2), (1,) * 4, -128), "image")
+    )
     conv = net.conv("conv", "image", 5, 3, stride=2, pad=1)
     deep = net.conv("deep", net.add("deep.pad", Pad((2, 0, 1, 3)), "image"), 4, 3, pad=1)
     return Graph("fills", (GraphInput("image", net.image),), tuple(net.nodes), (pooled, conv, deep, "image"))
@@ -138,7 +145,11 @@ def residual() -> Graph:
 def turned_over() -> Graph:
     """A negative multiplier turns the order of sums round, so the pool must wait for the rounding."""
     net = Sketch("turned", TensorType((6, 6, 2), U8, 1.0), seed=4)
-    acc = net.add("conv", MatrixVector(Constant.of(net.rng.integers(-9, 9, (3, 18)), IntType(5))), net.window("w", "image", 3, pad=1))
+    acc = net.add(
+        "conv",
+        MatrixVector(Constant.of(net.rng.integers(-9, 9, (3, 18)), IntType(5))),
+        net.window("w", "image", 3, pad=1),
+    )
     rounding = Requantize(Constant.of([3, -2, 1]), Constant.of([5, 40, -7]), 3, U8)
     pooled = net.max_pool("pool", net.add("round", rounding, acc), 2)
     return Graph("turned", (GraphInput("image", net.image),), tuple(net.nodes), (pooled,))
@@ -206,7 +217,9 @@ def test_packed_weights_are_the_same_matrix(outputs: int, rows: int, run: int, t
     assert not sums[outputs:].any()
 
 
-_slow = [pytest.param(flags, marks=pytest.mark.slow) for flags in ("-O0", "-O3", "-O3 -march=haswell", "-O2 -march=x86-64")]
+_slow = [
+    pytest.param(flags, marks=pytest.mark.slow) for flags in ("-O0", "-O3", "-O3 -march=haswell", "-O2 -march=x86-64")
+]
 
 
 @pytest.mark.parametrize("flags", ["-O1 -march=native", *_slow])
