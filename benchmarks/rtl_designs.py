@@ -37,7 +37,9 @@ def random_flow(graph: Graph, seed: int) -> Dataflow | None:
             continue
         x = tuple(types[source] for source in node.inputs)
         y_bits = node.op.infer(*x).dtype.bits
-        fits = [f for f in legal(node.op, x) if max(f.lanes * x[0].dtype.bits, node.op.y_lanes(f) * y_bits) <= WIDEST_BEAT]
+        fits = [
+            f for f in legal(node.op, x) if max(f.lanes * x[0].dtype.bits, node.op.y_lanes(f) * y_bits) <= WIDEST_BEAT
+        ]
         if not fits:
             return None
         foldings[node.name] = fits[int(rng.integers(len(fits)))]

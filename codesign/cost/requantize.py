@@ -22,7 +22,8 @@ def _lanes(unit: Unit, table: Rom) -> list[tuple[int, int]]:
     """(multiplier, offset) of every lane of a ROM of one word."""
     p = unit.parameters
     bits = "".join(str(int(bit)) for bit in reversed(table.codes.reshape(-1)))
-    word, size, lanes = int(bits, 2), p["M_BITS"] + p["O_BITS"], []
+    word, size = int(bits, 2), p["M_BITS"] + p["O_BITS"]
+    lanes: list[tuple[int, int]] = []
     for lane in range(p["LANES"]):
         field = word >> lane * size
         offset = _signed(field, p["O_BITS"])

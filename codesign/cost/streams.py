@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codesign.cost.fabric import (
-
     Parts,
     bits_of,
     constant_multipliers,
@@ -113,7 +112,7 @@ def add(unit: Unit) -> Parts:
     """Factors that are powers of two are wires, so a LUT adds only where both terms have bits."""
     p = unit.parameters
     y_bits, lanes = p["Y_BITS"], p["LANES"]
-    parts, spans = Parts(ff=2), []
+    parts, spans = Parts(ff=2), list[tuple[int, int, int]]()
     for side in ("A", "B"):
         factor, bits, signed = p[f"FACTOR_{side}"], p[f"{side}_BITS"], p[f"{side}_SIGNED"]
         dsps = constant_multipliers(bits + (not signed), factor, y_bits)

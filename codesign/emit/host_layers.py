@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.errors import GraphError
-from codesign.ir.graph import Graph, Node
+from codesign.ir.graph import Graph, Node, Operation
 from codesign.ir.types import TensorType
 from codesign.ops.add import Add
-from codesign.ops.base import Op
 from codesign.ops.channel_dot import ChannelDot
 from codesign.ops.flatten import Flatten
 from codesign.ops.global_sum import GlobalSum
@@ -282,7 +281,7 @@ def _windows(lowering: _Lowering, node: Node) -> Layer:
     return Layer("windows", (node.name,), (window,), node.name, lowering.graph.types[source])
 
 
-_MAKE: Mapping[type[Op], Callable[[_Lowering, Node], Layer]] = {
+_MAKE: Mapping[type[Operation], Callable[[_Lowering, Node], Layer]] = {
     Add: _add,
     ChannelDot: _depthwise,
     Flatten: _flatten,

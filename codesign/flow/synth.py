@@ -35,7 +35,9 @@ def synth(experiment: Experiment, *, family: Family | None = None, place_too: bo
             **result.to_json(),
             "method": f"flattened, longest path with {WIRE_PS} ps in every net, 7-series delays",
             "device": device.name,
-            "share_percent": _shares(result.to_json(), {"lut": device.lut, "ff": device.ff, "dsp": device.dsp, "bram18": device.bram18}),
+            "share_percent": _shares(
+                result.to_json(), {"lut": device.lut, "ff": device.ff, "dsp": device.dsp, "bram18": device.bram18}
+            ),
             "estimate": {**asdict(estimate), "off_percent": _errors(result.to_json(), estimate)},
             "units": {name: asdict(row) for name, row in rtl_breakdown(design.dataflow).items()},
             "source": f"synthesized, {result.tool}; estimate and units computed from structure",

@@ -70,10 +70,6 @@ class TorchTail(_Tail):
     def _computes(self, step: Step) -> Compute:
         return self._net.unit(step.name).eval() if step.rounds else partial(move, step)
 
-    def values(self, features_NHWC: Codes) -> dict[str, Codes]:
-        """The same logits as codes (N, 1, 1, classes), by the exit's name."""
-        return {self._net.exit_names[-1]: self.run(features_NHWC)[:, None, None]}
-
     def close(self) -> None:
         """Nothing to give back."""
 

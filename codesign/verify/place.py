@@ -69,8 +69,9 @@ def place(
     tool = f"{nextpnr_version()}, {yosys_version()}"
     record = cache / f"{content_key(sources, f'{tool} {PART} {seed} {read}')}.json" if cache else None
     if record and record.is_file():
-        kept = read_json(record, hint="delete it")
-        return Placement(**{**kept, "path": tuple(kept["path"]), "cached": True})
+        kept: dict[str, Any] = read_json(record, hint="delete it")
+        kept |= {"path": tuple(kept["path"]), "cached": True}
+        return Placement(**kept)
     with tempfile.TemporaryDirectory(prefix="codesign-place-") as name:
         folder = Path(name)
         ports = _ports(sources, top, read, folder)
@@ -130,7 +131,7 @@ endmodule
 
 
 def _slices(widths: Mapping[str, int], vector: str) -> list[str]:
-    at, links = 0, []
+    at, links = 0, list[str]()
     for name, width in widths.items():
         links.append(f".{name}({vector}[{at}+:{width}])")
         at += width
@@ -154,8 +155,8 @@ def _result(report: Mapping[str, Any], tool: str, top: str, seed: int, harness_f
     if not clocks:
         raise ToolError("nextpnr found no clock", where=top, hint="is there a register in the design?")
     used = {kind: row["used"] for kind, row in report["utilization"].items() if row["used"]}
-    slow = min(report["critical_paths"], key=lambda path: path["from"] != path["to"], default={"path": []})
-    hops = (hop for hop in slow["path"] if hop["delay"] >= _TELLING_NS)
+    inside: list[Mapping[str, Any]] = [p for p in report["critical_paths"] if p["from"] == p["to"]]
+    hops: list[Mapping[str, Any]] = [hop for path in inside[:1] for hop in path["path"] if hop["delay"] >= _TELLING_NS]
     path = tuple(f"{hop['type']} {hop['delay']:.2f} {hop['to']['cell']}" for hop in hops)
     fmax = min(clock["achieved"] for clock in clocks)
     return Placement(tool, PART, top, seed, round(fmax, 1), used, path, harness_ff, round(cpu_s, 1))

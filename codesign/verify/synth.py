@@ -72,8 +72,9 @@ def synthesize(
     settings = f"{_REVISION} {yosys_version()} {timing} {WIRE_PS} {script}"
     record = cache / f"{content_key(sources, settings)}.json" if cache else None
     if record and record.is_file():
-        kept = read_json(record, hint="delete it")
-        return Synthesis(**{**kept, "path": tuple(kept["path"]), "cached": True})
+        kept: dict[str, Any] = read_json(record, hint="delete it")
+        kept |= {"path": tuple(kept["path"]), "cached": True}
+        return Synthesis(**kept)
     result = _run(sources, script, top, family, timing, timeout_s)
     if record:
         write_json(record, result.to_json())
@@ -141,7 +142,9 @@ def reachable(sources: Mapping[str, str], top: str) -> dict[str, str]:
             found[name] = sources[name]
             words += set(re.findall(r"[A-Za-z_]\w*", sources[name]))
     if not found:
-        raise ToolError(f"there is no {top}.sv", where="synthesis", hint=f"there are {', '.join(sources) or 'no files'}")
+        raise ToolError(
+            f"there is no {top}.sv", where="synthesis", hint=f"there are {', '.join(sources) or 'no files'}"
+        )
     return dict(sorted(found.items()))
 
 

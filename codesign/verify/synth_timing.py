@@ -53,7 +53,9 @@ def longest_path(top: str, module: Mapping[str, Any], *, wire_ps: int = WIRE_PS)
 def with_wires(module: Mapping[str, Any]) -> dict[str, Any]:
     """The module with a cell CS_WIRE in every net that goes through the fabric: one a net, whatever its fan-out."""
     cells = {name: cell for name, cell in module["cells"].items() if cell["type"] != "$scopeinfo"}
-    free = 1 + max((bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)), default=1)
+    free = 1 + max(
+        (bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)), default=1
+    )
     far: dict[int, int] = {}  # net -> its bit behind the wire
     result: dict[str, Any] = {}
     for name, cell in cells.items():
