@@ -145,8 +145,8 @@ def multipliers(a_bits: int, b_bits: int, product_bits: int) -> int:
 
 
 def constant_multipliers(x_bits: int, value: int, product_bits: int) -> int:
-    """DSPs of the product with a constant: none for 0 and for powers of two, which are wires."""
-    if value == 0 or value & (value - 1) == 0:
+    """DSPs of the product with a constant: none for 0 and for powers of two of either sign, which are wires."""
+    if abs(value) & (abs(value) - 1) == 0:
         return 0
     return multipliers(x_bits, signed_bits(value), product_bits)
 

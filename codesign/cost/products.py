@@ -102,8 +102,11 @@ def _dsps(m: _Matrix, weights: Codes | None, w_bits: int) -> tuple[int, Parts, i
     x_bits, product = m.x_bits + (not m.x_signed), m.x_bits + w_bits
     if weights is not None:
         values = [int(value) for value in weights if value]
-        dsps = sum(constant_multipliers(x_bits, value, product) for value in values)
-        return dsps, Parts(dsp=dsps), len(values)
+        each = [constant_multipliers(x_bits, value, product) for value in values]
+        # Where wires multiply, the code and the product have registers of their own, and a sign takes LUTs.
+        wired = [value for value, dsps in zip(values, each, strict=True) if not dsps]
+        parts = Parts(dsp=sum(each), lut=x_bits * sum(value < 0 for value in wired), ff=2 * x_bits * len(wired))
+        return sum(each), parts, len(values)
     each = multipliers(x_bits, w_bits, product)
     parts = Parts(dsp=each) if each else soft_product(m.x_bits, w_bits)
     return each * m.simd, parts * m.simd, m.simd

@@ -56,7 +56,7 @@ def test_dsps_of_a_product(bits: tuple[int, int, int], want: int) -> None:
 
 
 def test_a_constant_that_is_a_power_of_two_takes_no_dsp() -> None:
-    assert [constant_multipliers(16, value, 24) for value in (0, 1, 64, 3, -5)] == [0, 0, 0, 1, 1]
+    assert [constant_multipliers(16, value, 24) for value in (0, 1, 64, -2, 3, -5)] == [0, 0, 0, 0, 1, 1]
 
 
 def test_a_table_counts_bits_that_differ() -> None:
