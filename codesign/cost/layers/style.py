@@ -34,6 +34,7 @@ class Style:
     clock_ns: float = 10.0
     part: str = "xc7z020clg400-1"
     tool: str = ""
+    floating: bool = False
 
     @property
     def seven_series(self) -> bool:

@@ -1,0 +1,97 @@
+"""What LUT and FF of a layer are made of: counts of bits, each of which a coefficient turns into LUTs or FFs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codesign.cost.layers.arithmetic import dsps_of_product, folded_products, partitioned
+from codesign.cost.layers.loops import Loop
+from codesign.cost.layers.report import Description
+from codesign.cost.layers.spec import WEIGHTED, WINDOWED
+
+# Before any report is seen, a coefficient is what the operator tables say (docs/calibration.md): a bit of a
+# register is an FF, a bit that is selected or added is a LUT, a counter costs a comparison and an addition.
+LUT_PRIOR = {
+    "fixed": 100.0,  # the handshake of a function and its controller
+    "window_or_sum": 100.0,  # the same again for a layer that keeps a window or sums
+    "states": 2.0,  # a state of the controller
+    "loops": 25.0,  # a comparison (10) and an addition (15)
+    "moved_bits": 1.0,  # a multiplexer of every bit of a beat
+    "operated_bits": 1.0,  # a comparison or a selection of every bit of a beat
+    "window_bits": 1.0,  # the multiplexer of a window's bits
+    "sum_bits": 1.0,  # an adder
+    "product_bits2": 0.64,  # 41 LUTs of 8 x 8 bits, where no DSP multiplies
+    "constant_bits2": 0.375,  # 24 LUTs of an 8 x 8-bit product with a constant and its adder
+    "float_operators": 700.0,  # fmul and fadd
+}
+FF_PRIOR = {
+    "states": 1.0,  # one-hot
+    "counter_bits": 1.0,
+    "pipeline_bits": 1.0,
+    "window_bits": 1.0,
+    "sum_bits": 1.0,
+    "product_bits": 1.0,
+    "float_operators": 350.0,
+}
+_OPERATED = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "softmax", "max_pool", "avg_pool")
+_PASSING = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "sigmoid", "tanh", "softmax", "copy")
+
+
+def lut_parts(d: Description, loops: Sequence[Loop]) -> dict[str, float]:
+    """Counts in the order of LUT_PRIOR."""
+    layer, style, nest = d.layer, d.style, [loop for top in loops for loop in top.nest()]
+    lanes, bits, products = _lanes(d), style.x_bits, folded_products(d, loops)
+    weighted, windowed = layer.kind in WEIGHTED, layer.kind in WINDOWED
+    in_luts = not dsps_of_product(style.x_bits, style.w_bits, style)
+    constant = weighted and style.name == "hls4ml-latency"
+    area = products * style.x_bits * style.w_bits
+    return {
+        "fixed": 1,
+        "window_or_sum": float(weighted or windowed),
+        "states": _states(nest),
+        "loops": len(nest),
+        "moved_bits": 0 if weighted or layer.kind in ("max_pool", "upsample") else lanes * bits,
+        "operated_bits": lanes * bits if layer.kind in _OPERATED else 0,
+        "window_bits": _window_bits(d, nest),
+        "sum_bits": layer.outputs * bits if weighted and not style.floating else 0,
+        "product_bits2": area if in_luts and not constant else 0,
+        "constant_bits2": area * (1 if in_luts else 0.27) if constant else 0,
+        "float_operators": products if style.floating else 0,
+    }
+
+
+def ff_parts(d: Description, loops: Sequence[Loop]) -> dict[str, float]:
+    """Counts in the order of FF_PRIOR."""
+    layer, style, nest = d.layer, d.style, [loop for top in loops for loop in top.nest()]
+    depth = max((loop.depth for loop in nest if loop.interval), default=0)
+    leaf = max((loop.iteration_latency() for loop in nest if not loop.interval and not loop.inner), default=0)
+    stages = max(depth - 2, min(leaf, 3) - 1, 0) if layer.kind in _PASSING else 0
+    products = folded_products(d, loops)
+    keeps = layer.kind == "upsample" or partitioned(loops)
+    return {
+        "states": _states(nest) + 1,
+        "counter_bits": sum(loop.trips.bit_length() for loop in nest),
+        "pipeline_bits": stages * _lanes(d) * style.x_bits,
+        "window_bits": _window_bits(d, nest) if keeps else 0,
+        "sum_bits": layer.outputs * style.x_bits if layer.kind in WEIGHTED else 0,
+        "product_bits": 0 if style.floating else products * max(0, depth - 3) * style.x_bits,
+        "float_operators": products if style.floating else 0,
+    }
+
+
+def _lanes(d: Description) -> int:
+    return 1 if d.layer.kind == "dense" else max(d.lanes)
+
+
+def _states(nest: Sequence[Loop]) -> int:
+    return sum(1 if loop.interval else loop.states for loop in nest)
+
+
+def _window_bits(d: Description, nest: Sequence[Loop]) -> int:
+    """The window that a layer works on; of an upsampling one, the row that it repeats, or a pixel."""
+    layer, bits = d.layer, d.style.x_bits
+    if layer.kind in WINDOWED:
+        return layer.positions * layer.channels * bits
+    if layer.kind == "upsample" and any(loop.interval > 1 for loop in nest):
+        return (layer.width if _lanes(d) > 1 else 1) * layer.channels * bits
+    return 0
