@@ -10,7 +10,7 @@ PARALLEL ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv train quantize plan hls csim evaluate rtl rtlsim cosim synth bitstream test test-slow check format types bench doctor clean
+.PHONY: help venv train quantize plan hls csim evaluate rtl rtlsim cosim synth report bitstream test test-slow check format types bench doctor clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt requirements-nodeps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-nodeps.txt
 	touch $@
 
-train quantize plan hls evaluate rtl rtlsim cosim synth: $(STAMP)
+train quantize plan hls evaluate rtl rtlsim cosim synth report: $(STAMP)
 	$(CODESIGN) $@ $(CONFIG)
 
 train: ## train CONFIG's network
@@ -38,6 +38,7 @@ rtl: ## emit the same path as SystemVerilog
 rtlsim: ## simulate it in Verilator: every word of every test frame, and the cycles
 cosim: ## cocotb benches: stalls on every port, registers, reset in mid-frame
 synth: ## Yosys: LUT, FF, DSP, block RAM, longest path, beside the estimate
+report: ## one HTML page of all that is known of the run
 bitstream: $(STAMP) ## build the bitstream in Vivado, BOARD=pynq-z2, and the folder that goes to the board
 	$(CODESIGN) bitstream $(CONFIG) $(if $(BOARD),--board $(BOARD))
 
