@@ -162,7 +162,7 @@ def _headline(
     if "throughput" not in rows:
         schedule = "cycles from the schedule, at the clock"
         yield Figure(
-            "Accelerator alone",
+            "Accelerator's rate",
             number(fps),
             "frames/s",
             "estimated",
@@ -170,7 +170,7 @@ def _headline(
             f"a frame every {number(costs.rtl.interval_cycles.value)} cycles",
         )
         yield Figure(
-            "Accelerator alone",
+            "Accelerator's latency",
             number(us, 2),
             "µs",
             "estimated",
