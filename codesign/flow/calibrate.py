@@ -227,13 +227,17 @@ def _toml(
         "[ff]",
         *(f"{name} = {value:.4g}" for name, value in ff.items()),
     ]
+    lines += [
+        "",
+        "# Reported against predicted at 10 and 90 % of the layers, each predicted from its description alone by",
+        "# coefficients that have not seen its repository: a ratio, of dsp and bram18 a difference.",
+    ]
     for resource, rows in bands.items():
         lines += [
-            "",
-            "# Reported over predicted at 10 and 90 % of the layers, each predicted without its repository.",
             f"[bands.{resource}]",
             *(f"{kind} = [{low}, {high}]" for kind, (low, high) in rows.items()),
+            "",
         ]
-    lines += ["", "[repositories]", "# layers of each that were fitted to"]
+    lines += ["[repositories]", "# layers of each that were fitted to"]
     lines += [f'"{name}" = {sum(r.repository == name for r in layers)}' for name in repositories]
     return "\n".join(lines) + "\n"

@@ -48,7 +48,7 @@ def layer_estimate(arguments: argparse.Namespace) -> dict[str, Any]:
     from codesign.cost.layers.spec import parse_layer
 
     layer, style, device = parse_layer(arguments.layer), _style(arguments), _device(arguments)
-    priced = _ours(layer, style) if style.name == "ours" else _other(layer, style)
+    priced = _ours(layer, style) if style.name == "ours" else _other(layer, style, _fraction(arguments))
     answer: dict[str, Any] = {
         "layer": arguments.layer,
         "style": style.name,
@@ -110,6 +110,13 @@ def _bits(text: str) -> tuple[int, int]:
     return int(words[0]), int(words[-1])
 
 
+def _fraction(arguments: argparse.Namespace) -> int:
+    """Bits of a weight behind its point; weights given by --bits alone are all behind it but the sign."""
+    from codesign.cost.layers.spec import fraction_bits
+
+    return fraction_bits(arguments.type) if arguments.type else _bits(arguments.bits or "8,8")[1] - 1
+
+
 def _device(arguments: argparse.Namespace) -> Any:
     from codesign.devices import load_device
 
@@ -144,8 +151,63 @@ def _ours(layer: Any, style: Any) -> dict[str, Any]:
     }
 
 
-def _other(layer: Any, style: Any) -> dict[str, Any]:
-    raise ConfigError(f"no model of {style.name} yet", where="--style", hint="use --style ours")
+def _other(layer: Any, style: Any, fraction_bits: int) -> dict[str, Any]:
+    """What csynth prints, by the model that reports were fitted to, or by FINN's formulas; then the ratios."""
+    from codesign.cost.layers.report import Description
+
+    lanes = (style.pe, style.pe) if style.name == "loops" else (layer.channels, layer.outputs)
+    description = Description(layer, style, (), lanes, fraction_bits)
+    if style.name == "finn":
+        figures, source = _finn(description)
+    else:
+        figures, source = _fitted(description)
+    printed = {name: figures[name] for name in RESOURCES}
+    after = {name: _after(name, figure) for name, figure in printed.items()}
+    return {
+        "cycles": figures["cycles"],
+        "as_csynth_prints": printed,
+        "after_synthesis": after,
+        "source": {**source, "ratios": _RATIO_SOURCE},
+    }
+
+
+def _fitted(description: Any) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    from codesign.cost.layers.model import predict, shipped
+
+    coefficients, kind = shipped(), description.layer.kind
+    prediction = predict(description, coefficients)
+    figures: dict[str, dict[str, int]] = {}
+    for name in ("cycles", *RESOURCES):
+        value = getattr(prediction, name)
+        figures[name] = _figure(value, *coefficients.band(name, kind, value))
+    hls4ml = description.style.name == "hls4ml-resource"
+    unseen = "" if hls4ml else f"; none of them is in the style {description.style.name}"
+    return figures, {
+        "cycles": "composed of the loops that this style makes of such a layer",
+        "resources": f"LUT and FF {coefficients.source}{unseen}; DSP and BRAM18 counted by rules",
+        "bands": "10 to 90 % of the layers of repositories that were held out",
+    }
+
+
+def _finn(description: Any) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    from codesign.cost.layers.finn import finn_layer
+
+    figures = {
+        name: _figure(value, value, value)
+        if name in ("cycles", "dsp", "bram18")
+        else _figure(value, value / 2, 2 * value)
+        for name, value in finn_layer(description).items()
+    }
+    return figures, {
+        "cycles": "FINN's formulas for the sliding window unit and the MVAU",
+        "resources": "FINN-R's formulas; no report has checked them here",
+        "bands": "assumed, a factor of 2 for LUT and FF",
+    }
+
+
+def _after(name: str, printed: Mapping[str, int]) -> dict[str, int]:
+    middle, low, high = AFTER_SYNTHESIS[name]
+    return _figure(printed["value"] * middle, printed["low"] * low, printed["high"] * high)
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, int]:

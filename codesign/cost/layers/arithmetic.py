@@ -48,6 +48,8 @@ def folded_products(d: Description, loops: Sequence[Loop]) -> int:
     pipelined = [loop for top in loops for loop in top.nest() if loop.interval]
     if not pipelined:
         return max(1, -(-products // max(1, d.style.reuse)))
+    if d.style.name == "hls4ml-latency":  # all products of a position in one iteration
+        return max(1, -(-products // max(loop.interval for loop in pipelined)))
     if max(loop.depth for loop in pipelined) <= 1:
         return 0
     steps = max(loop.trips * loop.interval for loop in pipelined)
@@ -62,14 +64,18 @@ def dsps(d: Description, loops: Sequence[Loop]) -> int:
     if not products:
         return 0
     if style.name == "hls4ml-latency" and d.layer.kind in WEIGHTED:
-        live = products * max(0.0, 1 - style.zeros / max(1, d.layer.weights))
-        return round(live * _CONSTANT_DSP * dsps_of_product(style.x_bits, style.w_bits, style))
+        return round(products * live_share(d) * _CONSTANT_DSP * dsps_of_product(style.x_bits, style.w_bits, style))
     each = dsps_of_product(style.x_bits, style.w_bits, style)
     if d.layer.kind == "leaky_relu":
         return products * dsps_of_product(style.x_bits, weight_bits(d), style)
     if d.layer.kind in WEIGHTED and each > 1 and not style.floating:
         return (products - 1) * each + dsps_of_product(style.x_bits, weight_bits(d), style)
     return products * each
+
+
+def live_share(d: Description) -> float:
+    """The share of weights that are not 0."""
+    return max(0.0, 1 - d.style.zeros / max(1, d.layer.weights))
 
 
 def weight_bits(d: Description) -> int:

@@ -70,12 +70,17 @@ def judge(report: Report, coefficients: Coefficients) -> Judged:
 
 
 def bands(judged: Sequence[Judged]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Reported over predicted at 10 and 90 % of layers, by resource and kind ("any" for all), widened to hold 1."""
+    """Reported against predicted at 10 and 90 % of layers, by figure and kind ("any" for all), widened to hold equality.
+
+    Predictions are from descriptions alone, as for a layer that nobody has synthesized. Cycles, LUT and FF are ratios,
+    DSP and BRAM18, which are often 0, differences.
+    """
+    sized = [j for j in judged if j.report.sized and j.report.cycles is not None]
     result: dict[str, dict[str, tuple[float, float]]] = {}
-    for resource in ("lut", "ff"):
-        rows = {"any": _band(judged, resource)}
-        for kind in sorted({j.report.description.layer.kind for j in judged}):
-            of_kind = [j for j in judged if j.report.description.layer.kind == kind]
+    for resource in ("cycles", "dsp", "bram18", "lut", "ff"):
+        rows = {"any": _band(sized, resource)}
+        for kind in sorted({j.report.description.layer.kind for j in sized}):
+            of_kind = [j for j in sized if j.report.description.layer.kind == kind]
             if len(of_kind) >= _FEW and len({j.report.repository for j in of_kind}) >= _REPOSITORIES:
                 rows[kind] = _band(of_kind, resource)
         result[resource] = rows
@@ -83,6 +88,12 @@ def bands(judged: Sequence[Judged]) -> dict[str, dict[str, tuple[float, float]]]
 
 
 def _band(judged: Sequence[Judged], resource: str) -> tuple[float, float]:
-    ratios = [max(1, j.report.used[resource]) / getattr(j.predicted, resource) for j in judged]
-    low, high = np.quantile(ratios, (0.1, 0.9))
-    return round(min(1.0, float(low)), 3), round(max(1.0, float(high)), 3)
+    counted = resource in ("dsp", "bram18")
+    pairs = [
+        (j.report.cycles or 0 if resource == "cycles" else j.report.used[resource], getattr(j.alone, resource))
+        for j in judged
+    ]
+    apart = [seen - said if counted else max(1, seen) / max(1, said) for seen, said in pairs]
+    low, high = np.quantile(apart, (0.1, 0.9))
+    same = 0.0 if counted else 1.0
+    return round(min(same, float(low)), 3), round(max(same, float(high)), 3)

@@ -15,14 +15,14 @@ from codesign.cost.layers.report import Description
 from codesign.cost.layers.schedule import planned_loops
 
 FILE = "hls_layers.toml"
-RESOURCES = ("dsp", "bram18", "lut", "ff")
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
     """The fitted figures: what a part takes, and how far estimates were off where they were fitted to other repositories.
 
-    `bands` are by kind of layer, "" for any other: reported over estimated, at 10 and at 90 % of the layers.
+    `bands` are by figure and kind of layer, "" for any other: reported against predicted at 10 and at 90 % of the layers,
+    as a ratio, of DSP and BRAM18 as a difference.
     """
 
     lut: Mapping[str, float] = field(default_factory=lambda: dict(LUT_PRIOR))
@@ -32,10 +32,14 @@ class Coefficients:
     )
     source: str = "the operator tables alone"
 
-    def band(self, resource: str, kind: str) -> tuple[float, float]:
-        """Reported over estimated, low and high; a kind never seen has the band of all."""
-        rows = self.bands.get(resource, {})
-        return rows.get(kind) or rows.get("") or (0.5, 2.0)
+    def band(self, figure: str, kind: str, value: int) -> tuple[int, int]:
+        """What csynth may print instead of `value`, low and high; a kind never seen has the band of all."""
+        rows = self.bands.get(figure, {})
+        counted = figure in ("dsp", "bram18")
+        low, high = rows.get(kind) or rows.get("") or ((0.0, 0.0) if counted else (0.5, 2.0))
+        return (
+            (max(0, round(value + low)), round(value + high)) if counted else (round(value * low), round(value * high))
+        )
 
 
 @dataclass(frozen=True, slots=True)

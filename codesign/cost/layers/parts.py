@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codesign.cost.layers.arithmetic import dsps_of_product, folded_products, partitioned
+from codesign.cost.layers.arithmetic import dsps_of_product, folded_products, live_share, partitioned
 from codesign.cost.layers.loops import Loop
 from codesign.cost.layers.report import Description
 from codesign.cost.layers.spec import WEIGHTED, WINDOWED
@@ -33,6 +33,7 @@ FF_PRIOR = {
     "product_bits": 1.0,
     "float_operators": 350.0,
 }
+_BESIDE_DSP = 0.27  # 26 LUTs of a 16 x 16-bit product with a constant, beside its 0.86 DSPs
 _OPERATED = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "softmax", "max_pool", "avg_pool")
 _PASSING = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "sigmoid", "tanh", "softmax", "copy")
 
@@ -52,10 +53,10 @@ def lut_parts(d: Description, loops: Sequence[Loop]) -> dict[str, float]:
         "loops": len(nest),
         "moved_bits": 0 if weighted or layer.kind in ("max_pool", "upsample") else lanes * bits,
         "operated_bits": lanes * bits if layer.kind in _OPERATED else 0,
-        "window_bits": _window_bits(d, nest),
-        "sum_bits": layer.outputs * bits if weighted and not style.floating else 0,
+        "window_bits": _window_bits(d, nest, products),
+        "sum_bits": _sum_bits(d, products),
         "product_bits2": area if in_luts and not constant else 0,
-        "constant_bits2": area * (1 if in_luts else 0.27) if constant else 0,
+        "constant_bits2": area * live_share(d) * (1 if in_luts else _BESIDE_DSP) if constant else 0,
         "float_operators": products if style.floating else 0,
     }
 
@@ -72,11 +73,17 @@ def ff_parts(d: Description, loops: Sequence[Loop]) -> dict[str, float]:
         "states": _states(nest) + 1,
         "counter_bits": sum(loop.trips.bit_length() for loop in nest),
         "pipeline_bits": stages * _lanes(d) * style.x_bits,
-        "window_bits": _window_bits(d, nest) if keeps else 0,
-        "sum_bits": layer.outputs * style.x_bits if layer.kind in WEIGHTED else 0,
-        "product_bits": 0 if style.floating else products * max(0, depth - 3) * style.x_bits,
+        "window_bits": _window_bits(d, nest, products) if keeps else 0,
+        "sum_bits": _sum_bits(d, products),
+        "product_bits": 0 if style.floating else products * _product_stages(d, depth) * style.x_bits,
         "float_operators": products if style.floating else 0,
     }
+
+
+def _product_stages(d: Description, depth: int) -> int:
+    """Registers of every product on its way to its sum; where all are summed in a tree, their number halves every level."""
+    stages = max(0, depth - 3)
+    return min(2, stages) if d.style.name == "hls4ml-latency" else stages
 
 
 def _lanes(d: Description) -> int:
@@ -87,9 +94,19 @@ def _states(nest: Sequence[Loop]) -> int:
     return sum(1 if loop.interval else loop.states for loop in nest)
 
 
-def _window_bits(d: Description, nest: Sequence[Loop]) -> int:
-    """The window that a layer works on; of an upsampling one, the row that it repeats, or a pixel."""
+def _sum_bits(d: Description, products: int) -> int:
+    """Accumulators: hls4ml has one for every output, hand-written loops for those they work on."""
+    if d.layer.kind not in WEIGHTED or d.style.floating:
+        return 0
+    sums = d.layer.outputs if d.style.name != "loops" else min(d.layer.outputs, max(1, products))
+    return sums * d.style.x_bits
+
+
+def _window_bits(d: Description, nest: Sequence[Loop], products: int) -> int:
+    """The window that a layer works on, as far as it works on it at once; of an upsampling one, the row that it repeats."""
     layer, bits = d.layer, d.style.x_bits
+    if layer.kind in WINDOWED and d.style.name == "loops":
+        return min(layer.positions * layer.channels, max(1, products)) * bits
     if layer.kind in WINDOWED:
         return layer.positions * layer.channels * bits
     if layer.kind == "upsample" and any(loop.interval > 1 for loop in nest):

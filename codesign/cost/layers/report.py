@@ -159,7 +159,7 @@ def _lanes(words: str, top: str, config: Mapping[str, Any], layer: Layer) -> tup
         return given or out, out or given
     arrays = [int(n) for n in re.findall(r"(?<![a-z])(\d+)u_", top)]
     if arrays:
-        return layer.channels if config else arrays[0], arrays[-1]
+        return arrays[0] if len(arrays) > 1 or not config else layer.channels, arrays[-1]
     if "array" in top:
         return layer.channels, 1
     return (1, 1) if "_me" in words or "_switch" in words else (layer.channels, layer.outputs)

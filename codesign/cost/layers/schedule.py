@@ -38,6 +38,8 @@ def _hls4ml(layer: Layer, style: Style, lanes: int) -> tuple[Loop, ...]:
         moved = sum(loop.latency() for loop in copies)
         span = 4 + moved, reuse.latency() + 5 + moved  # positions before the first window, and behind it
         return (Loop(rows * columns, 0, 0, span, (reuse, *copies)),)
+    if layer.kind == "dense" and style.name == "hls4ml-latency":
+        return (Loop(1, max(1, style.reuse), depth + 1),)
     if layer.kind == "dense":
         return (Loop(_reuse(layer, style), 1, depth),)
     if layer.kind == "zero_pad":
@@ -51,7 +53,7 @@ def _hls4ml(layer: Layer, style: Style, lanes: int) -> tuple[Loop, ...]:
 def _reuse(layer: Layer, style: Style) -> int:
     """Steps of the reuse loop; hls4ml takes the nearest factor that is legal, at most one product a step."""
     products = layer.inputs * layer.outputs
-    return 1 if style.name == "hls4ml-latency" else min(max(1, style.reuse), products)
+    return min(max(1, style.reuse), products)
 
 
 def _zero_pad(layer: Layer, groups: int) -> tuple[Loop, ...]:

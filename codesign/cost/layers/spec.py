@@ -110,6 +110,12 @@ def type_bits(text: str) -> int:
     return int(match[1]) if match[1] else _FLOATS[text.strip()]
 
 
+def fraction_bits(text: str) -> int:
+    """Bits behind the point of `ap_fixed<16,6>`: 10; of an integer type all but the sign, as if it were of magnitude 1."""
+    match = re.search(r"fixed<\s*(\d+)\s*,\s*(-?\d+)", text)
+    return max(0, int(match[1]) - int(match[2])) if match else type_bits(text) - 1
+
+
 def _options(text: str, words: list[str]) -> dict[str, tuple[int, int]]:
     options: dict[str, tuple[int, int]] = {}
     for word in words:
