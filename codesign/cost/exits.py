@@ -36,11 +36,12 @@ def exit_margin(unit: Unit) -> Parts:
 
 
 def _passes(unit: Unit, count_bits: int, *, flags: int) -> Parts:
-    """The controller of two passes over the logits, and the RAM that keeps them."""
+    """The controller of two passes over the logits, the RAM that keeps them, and the ROM's word."""
     p = unit.parameters
     classes = bits_of(p["CLASSES"])
     # Yosys keeps a second read pointer of the RAM, and copies a state bit or two.
-    registers = 3 + count_bits + 1 + flags + p["X_BITS"] + classes + (classes + 2)
+    registers = 3 + count_bits + 2 + 2 * flags + p["X_BITS"] + 2 * classes + (classes + 2) + p["WORD_BITS"]
+    registers += bits_of(p["STEPS"]) if p.get("STEPS") else 0
     parts = Parts(ff=registers, control=count_bits + classes + 2 * p["X_BITS"])
     return parts + memory(p["CLASSES"], p["X_BITS"])
 

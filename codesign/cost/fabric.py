@@ -100,16 +100,17 @@ def shift_chain(length: int, width: int) -> Parts:
 
 
 def rom(table: Rom) -> Parts:
-    """A ROM: its output registers, which a block RAM has inside, and the logic in front of them.
+    """A ROM: the registers of its address and its word, and the logic between them.
 
-    Equal bits share, and bits that are the same in every word are constants.
+    Equal bits share, and bits that are the same in every word are constants. The second register of a block RAM goes into
+    the DSPs behind it; where there are none, it is the unit's.
     """
     if table.words == 1:
         return Parts()
     columns = distinct_bits(table)
     if rom_storage(table.words, table.width) == "bram":
         return Parts(bram18=bram18(table.words, columns) if columns else 0)
-    return Parts(lut=rom_bits(table.words, columns), ff=columns)
+    return Parts(lut=rom_bits(table.words, columns), ff=columns + bits_of(table.words))
 
 
 def rom_bits(words: int, bits: int) -> int:

@@ -55,7 +55,7 @@ def _window_control(p: Mapping[str, int], line: int, columns: int) -> Parts:
         bits_of(p["FLUSH"] + 1) + 1 if p["FLUSH"] else 0,
         bits_of(p["GROUPS"]) if p["GROUPS"] > 1 else 0,
     ]
-    parts = counter(sum(sizes)) + Parts(ff=2)  # flushing, emitted
+    parts = counter(sum(sizes)) + Parts(ff=3)  # flushing, emits, emitted
     if p["PADDED"]:
         looks = p["KERNEL_ROWS"] * row_bits + columns * column_bits
         parts += Parts(ff=p["KERNEL_ROWS"] + columns, control=looks)
@@ -149,9 +149,9 @@ def join_beats(unit: Unit) -> Parts:
 
 
 def fifo(width: int, depth: int, *, block: bool) -> Parts:
-    """A cs_fifo: two counts, two pointers, the memory. Yosys keeps a second read pointer for a distributed one."""
+    """A cs_fifo: two counts, two pointers, two flags, the memory. Yosys keeps a second read pointer for a distributed one."""
     counts, pointers = bits_of(depth + 1), bits_of(depth)
-    control = Parts(ff=2 * (counts + pointers), control=counts + pointers)
+    control = Parts(ff=2 * (counts + pointers) + 2, control=counts + pointers)
     if block:
         return control + Parts(lut=width, ff=width + 1) + memory(depth, width)
     return control + Parts(lut=lutram(depth, width), ff=pointers)

@@ -54,21 +54,29 @@ def rom_ports(rom: Rom, address: str, data: str) -> dict[str, str]:
 
 
 def rom_module(name: str, rom: Rom) -> str:
-    """The module of a ROM: `data` is the word of the `address` of the cycle before, or the only word there is."""
+    """The module of a ROM: `data` is the word of the `address` of two cycles before, or the only word there is.
+
+    One of the two registers is the block RAM's own, behind it, or lies in front of logic, where it is narrow.
+    """
     words = [f"{rom.width}'h{word}" for word in packed(rom.codes, rom.bits)]
     if rom.words == 1:
         ports = [f"    output wire [{rom.width - 1}:0] data"]
         body = f"    assign data = {words[0]};\n"
     else:
-        style = '(* rom_style = "block" *) ' if rom_storage(rom.words, rom.width) == "bram" else ""
-        vector = f"[{rom.width - 1}:0]"
+        vector, bits = f"[{rom.width - 1}:0]", address_bits(rom.words)
         ports = [
             "    input  wire aclk",
-            f"    input  wire [{address_bits(rom.words) - 1}:0] address",
+            f"    input  wire [{bits - 1}:0] address",
             f"    output logic {vector} data",
         ]
-        body = f"    {style}logic {vector} words[{rom.words}];\n" + _initial(words)
-        body += "    always_ff @(posedge aclk) data <= words[address];\n"
+        if rom_storage(rom.words, rom.width) == "bram":
+            style, held = '(* rom_style = "block" *) ', f"    logic {vector} word;\n"
+            steps = "word <= words[address];\n        data <= word;"
+        else:
+            style, held = "", f"    logic [{bits - 1}:0] held;\n"
+            steps = "held <= address;\n        data <= words[held];"
+        body = f"    {style}logic {vector} words[{rom.words}];\n{_initial(words)}{held}"
+        body += f"    always_ff @(posedge aclk) begin\n        {steps}\n    end\n"
     title = f"// {rom.words} {'word' if rom.words == 1 else 'words'} of {rom.width} bits.\n"
     head = f"{title}`default_nettype none\nmodule {name} (\n" + ",\n".join(ports) + "\n);\n"
     return f"{head}{body}endmodule\n`default_nettype wire\n"

@@ -67,7 +67,7 @@ class Work:
 class Rom:
     """A ROM of an RTL unit: `codes` (words, codes of a word), code 0 in the lowest of `bits` bits each.
 
-    The unit's port `<port>_address` sets the address and `<port>_data` has the word a cycle later; a ROM of one word
+    The unit's port `<port>_address` sets the address and `<port>_data` has the word two cycles later; a ROM of one word
     is constant. A `fixed` one is a single word for which the unit has no address port.
     """
 

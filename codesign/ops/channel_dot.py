@@ -113,7 +113,7 @@ class ChannelDot(Op):
                 "FOLDS": folding.lanes // positions // folding.pe,
                 "TILES": len(tiles),
             },
-            latency=2 + (folding.simd - 1).bit_length() + (chunks > 1),
+            latency=2 + (len(tiles) > 1) + (folding.simd - 1).bit_length() + (chunks > 1),
             roms=(Rom("weights", tiles.reshape(len(tiles), -1), w_bits),),
         )
 

@@ -278,7 +278,7 @@ class ExitDecision(Op):
             facts |= {"STEPS": tables.steps, "LN_BITS": ln_bits, "CODE_BITS": kinds["code_type"].bits}
             roms += (Rom("ln", tables.ln_factor_F[None], ln_bits, fixed=True),)
         memory = (self.classes, logits.dtype.bits)
-        return Unit(module, facts, latency=1, roms=roms, registers=("threshold",), memory=memory)
+        return Unit(module, facts, latency=2, roms=roms, registers=("threshold",), memory=memory)
 
     def _entries(self, logits: TensorType) -> int:
         """Table entries that these logits can reach."""

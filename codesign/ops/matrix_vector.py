@@ -17,6 +17,8 @@ from codesign.errors import GraphError
 from codesign.ir.types import Codes, Constant, IntType, TensorType
 from codesign.ops.base import BEAT_PIXELS, Example, Folding, Op, Rom, Schedule, Unit, Work, beat_pixels, divisors
 
+PAIRED_FROM = 32  # products a cycle from which on RTL puts two into a multiplier
+
 
 @dataclass(frozen=True, slots=True)
 class _Tiling:
@@ -120,7 +122,8 @@ class MatrixVector(Op):
         (vector,) = x
         t, tiles = self._tiling(folding), self._tiles(folding)
         w_bits = self.weights.dtype.bits + (not self.weights.dtype.signed)
-        paired = t.pe > 1 and 2 * w_bits + vector.dtype.bits + 1 <= 25  # a 25 x 18 multiplier takes two products
+        # A 25 x 18 multiplier takes two products; for the few of a folded unit it is not worth the adders and the delay.
+        paired = t.pe > 1 and folding.pe * folding.simd >= PAIRED_FROM and 2 * w_bits + vector.dtype.bits + 1 <= 25
         if paired:
             tiles = np.pad(tiles, ((0, 0), (0, t.pe % 2), (0, 0)))
             tiles = (tiles[:, 1::2] << w_bits) + tiles[:, ::2]
@@ -139,7 +142,7 @@ class MatrixVector(Op):
                 "BEATS": t.beats,
                 "PAIRED": int(paired),
             },
-            latency=2 + paired + (folding.simd - 1).bit_length() + (t.beats * t.chunks > 1),
+            latency=2 + (len(tiles) > 1) + paired + (folding.simd - 1).bit_length() + (t.beats * t.chunks > 1),
             roms=(Rom("weights", tiles.reshape(len(tiles), -1), 2 * w_bits + 1 if paired else w_bits),),
         )
 

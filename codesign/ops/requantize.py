@@ -150,7 +150,7 @@ class Requantize(Op):
                 "LANES": folding.lanes,
                 "GROUPS": len(words),
             },
-            latency=3 if self._unit else 4,
+            latency=(3 if self._unit else 4) + (len(words) > 1),
             roms=(Rom("constants", words, 1),),
         )
 

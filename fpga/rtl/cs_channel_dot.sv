@@ -1,7 +1,8 @@
 // Every channel's kernel window times that channel's own weights: SIMD positions of PE channels of PIXELS pixels a cycle.
 //
 // Order of work: for each beat, each fold of PE channels, each chunk of SIMD positions. A beat stays in its FIFO until its
-// last step; neighbouring pixels share their weights. Pipeline: slices and weights | products | adder tree | (sums).
+// last step; neighbouring pixels share their weights. Pipeline: slices | (slices and
+// weights, where these change) | products | adder tree | (sums).
 `default_nettype none
 module cs_channel_dot #(
     parameter X_BITS   = 8,
@@ -36,7 +37,8 @@ module cs_channel_dot #(
     localparam STEPS = FOLDS * CHUNKS;  // of a beat
     localparam SLICE = SIMD * X_BITS;
     localparam P_BITS = X_BITS + W_BITS;
-    localparam SUMMED = 2 + $clog2(SIMD);  // cycles until a chunk's sum is there
+    localparam LOOKUP = TILES > 1 ? 2 : 1;  // cycles of the ROM, which the slices wait for
+    localparam SUMMED = LOOKUP + 1 + $clog2(SIMD);  // cycles until a chunk's sum is there
     localparam D = CHUNKS > 1 ? SUMMED + 1 : SUMMED;
     localparam S_BITS = STEPS > 1 ? $clog2(STEPS) : 1;
     localparam C_BITS = CHUNKS > 1 ? $clog2(CHUNKS) : 1;
@@ -84,8 +86,10 @@ module cs_channel_dot #(
                 assign slices[(s*OUTPUTS+o)*SLICE+:SLICE] = x_data[FROM*SLICE+:SLICE];
             end
         end
-        logic [OUTPUTS*SLICE-1:0] part;
-        always_ff @(posedge aclk) part <= slices[step*(OUTPUTS*SLICE)+:OUTPUTS*SLICE];
+        logic [LOOKUP*OUTPUTS*SLICE-1:0] parts;  // newest in the low bits
+        always_ff @(posedge aclk)
+            parts <= (LOOKUP * OUTPUTS * SLICE)'({parts, slices[step*(OUTPUTS*SLICE)+:OUTPUTS*SLICE]});
+        wire [OUTPUTS*SLICE-1:0] part = parts[(LOOKUP-1)*OUTPUTS*SLICE+:OUTPUTS*SLICE];
 
         wire [OUTPUTS*Y_BITS-1:0] dots;
         for (o = 0; o < OUTPUTS; o = o + 1) begin : g_output

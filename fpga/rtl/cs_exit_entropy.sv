@@ -66,7 +66,8 @@ module cs_exit_entropy #(
     wire  [GROWN_BITS-1:0] exp = GROWN_BITS'(rom_data[WORD_BITS-1:WEIGHTED_BITS]) << GUARD_BITS;
     wire  [GROWN_BITS-1:0] weighted = GROWN_BITS'(rom_data[WEIGHTED_BITS-1:0]);
 
-    // The first factor is the largest power of two in S. It is a step like the others, as `grown` and its shift are 0 then.
+    // The first factor is the largest power of two in S. It is a step like the others, in which `grown` and its shift are 0,
+    // so that `rest` only loses the power's bit and `grown` gets it. No adder waits for it.
     wire  [POWERS-1:0] whole = rest[GROWN_BITS-1:ONE];
     logic [POWERS-1:0] largest, power;
     always_comb begin
@@ -93,18 +94,18 @@ module cs_exit_entropy #(
     assign near = factor[1] ? (factor[0] ? grown_1 >> 2 : grown_1 >> 3) : (factor[0] ? grown_1 >> 1 : grown_1);
     assign far = factor[3] ? (factor[2] ? near >> 8 : near >> 12) : (factor[2] ? near >> 4 : near);
     wire [SHIFT_BITS-13:0] farther = (SHIFT_BITS - 12)'(far >> {factor[FACTOR_BITS-1:4], 2'b00});
-    wire [GROWN_BITS-1:0] shifted = {1'b0, far[SHIFT_BITS-1-:12], farther};
-    wire [GROWN_BITS-1:0] growth = shifted | {power, {ONE{1'b0}}};
+    wire [GROWN_BITS-1:0] growth = {1'b0, far[SHIFT_BITS-1-:12], farther};
+    wire [GROWN_BITS-1:0] first = {power, {ONE{1'b0}}};
     wire                   taken;
     wire [GROWN_BITS-1:0]  rest_next;
     assign rest_change = add ? exp : ~growth;
-    assign grown_change = add ? weighted : beyond ? '0 : growth;
+    assign grown_change = add ? weighted : beyond ? '0 : growth | first;
     assign {taken, rest_next} = {1'b0, rest} + {1'b0, rest_change} + (GROWN_BITS + 1)'(!add);
 
     logic [SUM_BITS-1:0]   sum;
     always_ff @(posedge aclk) begin
         if (clear) rest <= '0;
-        else if (add || ((normalize || refine) && taken)) rest <= rest_next;
+        else if (add || ((normalize || refine) && taken)) rest <= rest_next & ~first;
         if (clear || load) grown <= '0;
         else if (add || beyond || ((normalize || refine) && taken)) grown <= grown + grown_change + GROWN_BITS'(beyond);
         if (load) sum <= rest[GROWN_BITS-1:GUARD_BITS];

@@ -1,9 +1,10 @@
 // What an exit unit with an exponential table does with a frame: one pass over the logits finds the largest, a second
 // one looks up the distance of each to it. Then the unit refines the sums, and a decision leaves.
 //
-// The controller walks Read, Lookup, Drain, Normalize, Refine and Write, a step a cycle. The ROM answers a cycle after
-// its address, and all behind it follows the controller a cycle late: `clear`, `add`, `beyond`, `load`, `normalize` and
-// `refine` say what to do with the sums in that cycle, and `step` counts the refinements of the coming cycle from 0.
+// The controller walks Read, Lookup, Drain, Normalize, Refine and Write, a step a cycle. The ROM answers two cycles after
+// its address, and all behind it follows the controller two cycles late: `clear`, `add`, `beyond`, `load`, `normalize` and
+// `refine` say what to do with the sums in that cycle, and `step` counts the refinements of the coming cycle from 0. The
+// next frame may begin meanwhile.
 //
 // Distances beyond the table are worth what its last entry is, and the ROM need not be asked for it.
 `default_nettype none
@@ -33,8 +34,8 @@ module cs_exit_passes #(
     output logic                 load,     // the sums are complete
     output logic                 normalize,
     output logic                 refine,
-    output wire  [STEP_BITS-1:0] step,
-    output logic [14:0]          best      // the smallest index of a largest logit
+    output logic [STEP_BITS-1:0] step,
+    output wire  [14:0]          best      // the smallest index of a largest logit, with y_valid
 );
     localparam CLASS_BITS = $clog2(CLASSES);
     localparam COUNT_BITS = CLASS_BITS > STEP_BITS ? CLASS_BITS : STEP_BITS;
@@ -43,18 +44,20 @@ module cs_exit_passes #(
     localparam [2:0] READ = 3'd0, LOOKUP = 3'd1, DRAIN = 3'd2, NORMALIZE = 3'd3, REFINE = 3'd4, WRITE = 3'd5;
 
     logic [2:0]            phase;
+    logic                  written;
+    logic                  clears, adds, beyonds, loads, begins, refines;  // a cycle before the flags
     logic [COUNT_BITS-1:0] count;
     wire                   counts = x_ready || phase == LOOKUP || phase == REFINE;
     wire                   last = count == (phase == REFINE ? LAST_STEP : LAST_CLASS);
 
     assign x_ready = phase == READ && x_valid;
     assign y_claim = phase == WRITE && y_room;
-    assign step = count[STEP_BITS-1:0];
 
     always_ff @(posedge aclk) begin
         if (!aresetn) begin
             phase   <= READ;
             count   <= '0;
+            written <= 1'b0;
             y_valid <= 1'b0;
         end else begin
             if (counts) count <= last ? '0 : count + 1'b1;
@@ -66,7 +69,8 @@ module cs_exit_passes #(
                 REFINE:    if (last) phase <= WRITE;
                 default:   if (y_room) phase <= READ;
             endcase
-            y_valid <= y_claim;
+            written <= y_claim;
+            y_valid <= written;
         end
     end
 
@@ -105,20 +109,30 @@ module cs_exit_passes #(
     endgenerate
     assign rom_address = difference[A_BITS-1:0];
 
+    logic [CLASS_BITS-1:0] leader, chosen;
     always_ff @(posedge aclk) begin
         if (x_ready && leads) begin
-            top  <= logit;
-            best <= 15'(count[CLASS_BITS-1:0]);
+            top    <= logit;
+            leader <= count[CLASS_BITS-1:0];
         end
+        if (y_claim) chosen <= leader;
     end
+    assign best = 15'(chosen);
 
     always_ff @(posedge aclk) begin
-        clear     <= phase == READ;
-        add       <= phase == LOOKUP && !is_far;
-        beyond    <= phase == LOOKUP && is_far;
-        load      <= phase == DRAIN;
-        normalize <= phase == NORMALIZE;
-        refine    <= phase == REFINE;
+        clears    <= phase == READ;
+        adds      <= phase == LOOKUP && !is_far;
+        beyonds   <= phase == LOOKUP && is_far;
+        loads     <= phase == DRAIN;
+        begins    <= phase == NORMALIZE;
+        refines   <= phase == REFINE;
+        clear     <= clears;
+        add       <= adds;
+        beyond    <= beyonds;
+        load      <= loads;
+        normalize <= begins;
+        refine    <= refines;
+        step      <= count[STEP_BITS-1:0];
     end
 endmodule
 `default_nettype wire

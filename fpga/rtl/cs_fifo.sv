@@ -19,7 +19,7 @@ module cs_fifo #(
     output wire [WIDTH-1:0] x_data
 `ifdef CS_STATISTICS
     ,
-    output logic [95:0]     statistics  // most beats at once; cycles full and empty between its first and its last beat
+    output logic [95:0]     statistics  // most places taken at once; cycles full and empty between its first and its last beat
 `endif
 );
     localparam COUNT_BITS = $clog2(DEPTH + 1);
@@ -33,8 +33,10 @@ module cs_fifo #(
     wire                     pop = x_valid && x_ready;
     wire  [POINTER_BITS-1:0] after = head == LAST ? '0 : head + 1'b1;
 
-    assign y_room = taken != ALL;
-    assign x_valid = stored != '0;
+    // Units decide on these, so they are registers of their own instead of comparisons.
+    logic valid, room;
+    assign x_valid = valid;
+    assign y_room = room;
 
     always_ff @(posedge aclk) begin
         if (!aresetn) begin
@@ -42,11 +44,25 @@ module cs_fifo #(
             taken  <= '0;
             head   <= '0;
             tail   <= '0;
+            valid  <= 1'b0;
+            room   <= 1'b1;
         end else begin
-            if (y_valid && !pop) stored <= stored + 1'b1;
-            if (!y_valid && pop) stored <= stored - 1'b1;
-            if (y_claim && !pop) taken <= taken + 1'b1;
-            if (!y_claim && pop) taken <= taken - 1'b1;
+            if (y_valid && !pop) begin
+                stored <= stored + 1'b1;
+                valid  <= 1'b1;
+            end
+            if (!y_valid && pop) begin
+                stored <= stored - 1'b1;
+                valid  <= stored != COUNT_BITS'(1);
+            end
+            if (y_claim && !pop) begin
+                taken <= taken + 1'b1;
+                room  <= taken != ALL - 1'b1;
+            end
+            if (!y_claim && pop) begin
+                taken <= taken - 1'b1;
+                room  <= 1'b1;
+            end
             if (pop) head <= after;
             if (y_valid) tail <= tail == LAST ? '0 : tail + 1'b1;
         end
@@ -83,7 +99,7 @@ module cs_fifo #(
             empty_since <= '0;
             begun <= 1'b0;
         end else begin
-            if (32'(taken) > most) most <= 32'(taken);
+            if (32'(taken) + 32'(y_claim) > most) most <= 32'(taken) + 32'(y_claim);
             if (!y_room) full <= full + 1;
             if (x_valid) begun <= 1'b1;
             // Cycles without a beat count once the next beat has come.

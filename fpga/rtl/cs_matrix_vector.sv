@@ -1,7 +1,8 @@
 // One matrix times every pixel's channel vector: PE outputs and SIMD inputs of PIXELS pixels a cycle.
 //
 // Order of work: for each input beat, each chunk of SIMD lanes, each fold of PE outputs. A beat stays in its FIFO until its
-// last step. Pipeline: chunk and weights | products | (borrow) | adder tree | accumulators, a ring of FOLDS.
+// last step. Pipeline: chunk | (chunk and weights, where these change) | products | (borrow) | adder tree | accumulators, a
+// ring of FOLDS.
 `default_nettype none
 module cs_matrix_vector #(
     parameter X_BITS   = 8,
@@ -35,7 +36,8 @@ module cs_matrix_vector #(
     output wire [Y_WIDTH-1:0] y_data
 );
     localparam P_BITS = X_BITS + W_BITS;
-    localparam SUMMED = (PAIRED != 0 ? 3 : 2) + $clog2(SIMD);  // cycles until a chunk's sum is there
+    localparam LOOKUP = TILES > 1 ? 2 : 1;  // cycles of the ROM, which the chunk waits for
+    localparam SUMMED = LOOKUP + (PAIRED != 0 ? 2 : 1) + $clog2(SIMD);  // cycles until a chunk's sum is there
     localparam ACCUMULATES = BEATS * CHUNKS > 1 ? 1 : 0;
     localparam D = SUMMED + ACCUMULATES;
     localparam F_BITS = FOLDS > 1 ? $clog2(FOLDS) : 1;
@@ -104,8 +106,10 @@ module cs_matrix_vector #(
     generate
         for (g = 0; g < PIXELS; g = g + 1) begin : g_pixel
             wire [CHUNKS*SIMD*X_BITS-1:0] vector = x_data[g*CHUNKS*SIMD*X_BITS+:CHUNKS*SIMD*X_BITS];
-            logic [SIMD*X_BITS-1:0] part;
-            always_ff @(posedge aclk) part <= vector[chunk*(SIMD*X_BITS)+:SIMD*X_BITS];
+            logic [LOOKUP*SIMD*X_BITS-1:0] parts;  // newest in the low bits
+            always_ff @(posedge aclk)
+                parts <= (LOOKUP * SIMD * X_BITS)'({parts, vector[chunk*(SIMD*X_BITS)+:SIMD*X_BITS]});
+            wire [SIMD*X_BITS-1:0] part = parts[(LOOKUP-1)*SIMD*X_BITS+:SIMD*X_BITS];
 
             wire [PE*SIMD*P_BITS-1:0] products  /* verilator split_var */;
             cs_products #(

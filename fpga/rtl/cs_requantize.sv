@@ -1,6 +1,6 @@
 // y = clamp((x * multiplier + offset) >>> SHIFT), LANES codes a cycle; a ROM word holds one channel group's constants.
 //
-// Pipeline: codes and constants | (products) | sums | shifted and clamped codes: 3 cycles, 4 with products.
+// Pipeline: codes | (constants, where they change) | (products) | sums | shifted and clamped codes.
 `default_nettype none
 module cs_requantize #(
     parameter X_BITS    = 12,
@@ -33,7 +33,8 @@ module cs_requantize #(
     output wire               y_valid,
     output wire [Y_WIDTH-1:0] y_data
 );
-    localparam D = M_BITS != 0 ? 4 : 3;
+    localparam LOOKUP = GROUPS > 1 ? 2 : 1;  // cycles of the ROM, which the codes wait for
+    localparam D = LOOKUP + (M_BITS != 0 ? 3 : 2);
     localparam S_BITS = X_SIGNED != 0 ? X_BITS : X_BITS + 1;  // x as a signed number
     localparam P_BITS = S_BITS + M_BITS < WIDE_BITS ? S_BITS + M_BITS : WIDE_BITS;
     // What is left after the shift, and any code, as signed numbers.
@@ -63,9 +64,9 @@ module cs_requantize #(
     generate
         for (l = 0; l < LANES; l = l + 1) begin : g_lane
             wire signed [O_BITS-1:0] offset = constants_data[l*C_BITS+:O_BITS];
-            logic [X_BITS-1:0] code;
-            always_ff @(posedge aclk) code <= x_data[l*X_BITS+:X_BITS];
-            wire signed [S_BITS-1:0] x = S_BITS'(code);
+            logic [LOOKUP*X_BITS-1:0] codes;  // newest in the low bits
+            always_ff @(posedge aclk) codes <= (LOOKUP * X_BITS)'({codes, x_data[l*X_BITS+:X_BITS]});
+            wire signed [S_BITS-1:0] x = S_BITS'(codes[(LOOKUP-1)*X_BITS+:X_BITS]);
 
             // A multiplier takes all three registers: of its operands, its product and its sum.
             logic signed [WIDE_BITS-1:0] sum;

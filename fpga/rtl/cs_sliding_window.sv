@@ -79,15 +79,41 @@ module cs_sliding_window #(
     logic [R_BITS-1:0]  row;
     logic [CP_BITS-1:0] column_phase;
     logic [RP_BITS-1:0] row_phase;
-    wire                leads = lagged == L_BITS'(LAG);
-    wire                emits = leads && row_phase == '0 && column_phase == '0
-                                && row < R_BITS'(OUT_ROWS * STRIDE_ROWS) && column < C_BITS'(OUT_COLUMNS * STRIDE_COLUMNS);
+    logic               emits;   // the anchor's step writes windows
 
     wire start = (flushing || x_valid) && (!emits || y_room);
     assign x_ready = start && !flushing;
     assign y_claim = start && emits;
 
-    wire row_ends = column == C_BITS'(COLUMNS - PIXELS);
+    // Where the anchor stands in the next step.
+    wire                leads = lagged == L_BITS'(LAG);
+    wire                group_ends = group == G_BITS'(GROUPS - 1);
+    wire                row_ends = column == C_BITS'(COLUMNS - PIXELS);
+    wire                frame_wraps = row == R_BITS'(ROWS - 1);
+    logic [L_BITS-1:0]  next_lagged;
+    logic [G_BITS-1:0]  next_group;
+    logic [C_BITS-1:0]  next_column;
+    logic [R_BITS-1:0]  next_row;
+    logic [CP_BITS-1:0] next_column_phase;
+    logic [RP_BITS-1:0] next_row_phase;
+    always_comb begin
+        next_lagged = leads ? lagged : lagged + 1'b1;
+        next_group = group;
+        next_column = column;
+        next_row = row;
+        next_column_phase = column_phase;
+        next_row_phase = row_phase;
+        if (leads) next_group = group_ends ? '0 : group + 1'b1;
+        if (leads && group_ends) begin
+            next_column = row_ends ? '0 : column + C_BITS'(PIXELS);
+            next_column_phase = row_ends || column_phase == CP_BITS'(STEP_COLUMNS - 1) ? '0 : column_phase + 1'b1;
+        end
+        if (leads && group_ends && row_ends) begin
+            next_row = frame_wraps ? '0 : row + 1'b1;
+            next_row_phase = frame_wraps || row_phase == RP_BITS'(STRIDE_ROWS - 1) ? '0 : row_phase + 1'b1;
+        end
+    end
+
     always_ff @(posedge aclk) begin
         if (!aresetn) begin
             beat     <= '0;
@@ -107,18 +133,17 @@ module cs_sliding_window #(
             row          <= '0;
             column_phase <= '0;
             row_phase    <= '0;
+            emits        <= LAG == 0;
         end else if (start) begin
-            if (!leads) lagged <= lagged + 1'b1;
-            else if (group != G_BITS'(GROUPS - 1)) group <= group + 1'b1;
-            else begin
-                group <= '0;
-                column <= row_ends ? '0 : column + C_BITS'(PIXELS);
-                column_phase <= row_ends || column_phase == CP_BITS'(STEP_COLUMNS - 1) ? '0 : column_phase + 1'b1;
-                if (row_ends) begin
-                    row <= row == R_BITS'(ROWS - 1) ? '0 : row + 1'b1;
-                    row_phase <= row == R_BITS'(ROWS - 1) || row_phase == RP_BITS'(STRIDE_ROWS - 1) ? '0 : row_phase + 1'b1;
-                end
-            end
+            lagged       <= next_lagged;
+            group        <= next_group;
+            column       <= next_column;
+            row          <= next_row;
+            column_phase <= next_column_phase;
+            row_phase    <= next_row_phase;
+            emits        <= next_lagged == L_BITS'(LAG) && next_row_phase == '0 && next_column_phase == '0
+                            && next_row < R_BITS'(OUT_ROWS * STRIDE_ROWS)
+                            && next_column < C_BITS'(OUT_COLUMNS * STRIDE_COLUMNS);
         end
     end
 
@@ -183,13 +208,12 @@ module cs_sliding_window #(
     logic [OFFSETS-1:0]     column_inside;
     generate
         for (i = 0; i < KERNEL_ROWS; i = i + 1) begin : g_row_inside
-            wire [R_BITS-1:0] at = row + R_BITS'(i);
-            always_ff @(posedge aclk) if (start) row_inside[i] <= PADDED == 0 || (at >= R_BITS'(TOP) && at < R_BITS'(ROWS + TOP));
+            wire [R_BITS-1:0] at = row + R_BITS'(i - TOP);  // above the frame it wraps round, past ROWS
+            always_ff @(posedge aclk) if (start) row_inside[i] <= PADDED == 0 || at < R_BITS'(ROWS);
         end
         for (j = 0; j < OFFSETS; j = j + 1) begin : g_column_inside
-            wire [C_BITS-1:0] at = column + C_BITS'(j);
-            always_ff @(posedge aclk)
-                if (start) column_inside[j] <= PADDED == 0 || (at >= C_BITS'(LEFT) && at < C_BITS'(COLUMNS + LEFT));
+            wire [C_BITS-1:0] at = column + C_BITS'(j - LEFT);
+            always_ff @(posedge aclk) if (start) column_inside[j] <= PADDED == 0 || at < C_BITS'(COLUMNS);
         end
         for (q = 0; q < WINDOWS; q = q + 1) begin : g_window
             for (i = 0; i < KERNEL_ROWS; i = i + 1) begin : g_tap_row

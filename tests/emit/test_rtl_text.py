@@ -29,7 +29,9 @@ def test_codes_are_packed_from_the_low_end() -> None:
 
 @needs_iverilog
 @pytest.mark.parametrize(("words", "lanes", "bits"), [(2, 1, 1), (100, 3, 9), (65, 5, 63), (5, 40, 6)])
-def test_a_rom_gives_the_word_of_the_address_a_cycle_later(words: int, lanes: int, bits: int, tmp_path: Path) -> None:
+def test_a_rom_gives_the_word_of_the_address_two_cycles_later(
+    words: int, lanes: int, bits: int, tmp_path: Path
+) -> None:
     codes = np.random.default_rng(1).integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1, (words, lanes), endpoint=True)
     rom = Rom("weights", codes, bits)
     width, text = lanes * bits, rom_module("rom", rom)
@@ -45,6 +47,8 @@ module t;
         #1 aclk = 1;
         #1 address = 0;
         aclk = 0;
+        #1 aclk = 1;
+        #1 aclk = 0;
         $display("%h", data);
     end
 endmodule

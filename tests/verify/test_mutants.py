@@ -32,15 +32,15 @@ TOP = "mutant"
 MUTANTS = {
     "rounding dropped": ("cs_requantize", "held    <= offset;", "held    <= offset - O_BITS'(1 << (SHIFT - 1));"),
     "clamp one too low": ("cs_requantize", "<= Y_BITS'(MOST)", "<= Y_BITS'(MOST - 1)"),
-    "window a beat late": ("cs_sliding_window", "lagged == L_BITS'(LAG)", "lagged == L_BITS'(LAG + 1)"),
-    "window mask off by one": ("cs_sliding_window", "at >= C_BITS'(LEFT) &&", "at > C_BITS'(LEFT) &&"),
-    "row below the last shown": ("cs_sliding_window", "at < R_BITS'(ROWS + TOP)", "at <= R_BITS'(ROWS + TOP)"),
+    "window a beat late": ("cs_sliding_window", "next_lagged == L_BITS'(LAG) &&", "lagged == L_BITS'(LAG) &&"),
+    "window mask off by one": ("cs_sliding_window", "at < C_BITS'(COLUMNS)", "at <= C_BITS'(COLUMNS)"),
+    "row below the last shown": ("cs_sliding_window", "at < R_BITS'(ROWS)", "at <= R_BITS'(ROWS)"),
     "flush a step short": ("cs_sliding_window", "flushed == F_BITS'(FLUSH - 1)", "flushed == F_BITS'(FLUSH - 2)"),
-    "frames run into each other": ("cs_sliding_window", "row <= row == R_BITS'(ROWS - 1) ? '0 :", "row <="),
+    "frames run into each other": ("cs_sliding_window", "next_row = frame_wraps ? '0 :", "next_row ="),
     "accumulator not cleared": ("cs_matrix_vector", "fresh ? '0 : ring", "ring"),
     "weights of the next tile": ("cs_matrix_vector", "weights_address = tile", "weights_address = tile + 1'b1"),
     "claims beyond depth": ("cs_fifo", "ALL = COUNT_BITS'(DEPTH)", "ALL = COUNT_BITS'(DEPTH + 1)"),
-    "beat popped while one comes": ("cs_fifo", "if (!y_valid && pop) stored", "if (pop) stored"),
+    "beat popped while one comes": ("cs_fifo", "if (!y_valid && pop) begin", "if (pop) begin"),
     "claim without room": ("cs_result_port", "x_valid && y_room", "x_valid"),
     "lost TLAST of the results": ("cs_result_port", "y_data = {last,", "y_data = {1'b0,"),
     "TLAST a frame early": ("cs_result_port", "frames_done[15:0] == frames - 1'b1", "frames_done[15:0] == frames - 2'd2"),
@@ -69,7 +69,7 @@ BENCH_MUTANTS = {
     "window goes on behind reset": ("reset", "cs_sliding_window", "if (!aresetn || (start", "if ((!aresetn && ^lagged === 1'bx) || (start"),
     "beats survive reset": ("reset", "cs_fifo", "if (!aresetn) begin\n            stored", "if (!aresetn && ^stored === 1'bx) begin\n            stored"),
     "words taken before the start": ("surplus", "cs_image_port", "s_axis_tready = active && y_ready", "s_axis_tready = y_ready"),
-    "tvalid falls": ("blocked", "cs_fifo", "x_valid = stored != '0", "x_valid = stored != '0 && !y_claim"),
+    "tvalid falls": ("blocked", "cs_fifo", "x_valid = valid", "x_valid = valid && !y_claim"),
 }  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def test_exits_and_continuations_never_mix_in_10_000_frames(tmp_path: Path) -> N
     ("name", "graph", "intervals"),
     [
         ("lenet", lenet_branch(), (784, 392, 196, 2000)),
-        ("residual", residual_branch(), (64, 300)),
+        ("residual", residual_branch(), (65, 300)),
         ("depthwise", depthwise_branch(), (64, 500)),
     ],
 )
