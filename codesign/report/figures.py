@@ -45,11 +45,6 @@ def percent(share: float, digits: int = 2) -> str:
     return number(100 * share, digits)
 
 
-def significant(value: float, digits: int = 4) -> str:
-    """A number of any size, to so many digits: a threshold, a ratio."""
-    return f"{value:.{digits}g}"
-
-
 def digits_for(most: float) -> int:
     """Decimals that leave about four digits of the largest value."""
     return max(0, 4 - len(str(int(abs(most))))) if abs(most) >= 1 else 4

@@ -50,7 +50,7 @@ def _counted(sweep: Sweep, exits: tuple[str, ...]) -> Iterable[Series]:
     accuracy_P = 100 * sweep.right_P / frames
     yield _series("accuracy", "Accuracy", "%", 2, "counted", by, accuracy_P, chart=True)
     drop_P = 100 * (sweep.right_at_last - sweep.right_P) / frames
-    yield _series("drop", "Below the last exit alone", "points", 2, "counted", by, drop_P)
+    yield _series("drop", "Lost against the last exit", "points", 2, "counted", by, drop_P)
     yield _series(
         "exit_rate", "Frames that stop early", "%", 2, "counted", by, 100 * exit_rate(sweep.stops_PE), chart=True
     )

@@ -13,11 +13,11 @@ from codesign.report.checks import Check, checks
 from codesign.report.classes import Answers, answers
 from codesign.report.compare import Bar, Comparison, bars, comparisons, rtl_changed
 from codesign.report.costs import Costs, costs_of
-from codesign.report.figures import KINDS, Figure, banded, number, percent, significant
+from codesign.report.figures import KINDS, Figure, banded, number, percent
 from codesign.report.live import Series, live_json, series, table
 from codesign.report.network import Layer, Stop, layers, stops
 from codesign.report.records import Records
-from codesign.report.sweep import DELTA, Sweep, sweep
+from codesign.report.sweep import DELTA, Sweep, labels, sweep
 
 TUNE = "codesign tune RUN --max-accuracy-drop 0.001"
 
@@ -79,7 +79,7 @@ def page_of(records: Records) -> Page:
         name=records.name,
         lead=_lead(records),
         dates=records.dates,
-        facts=tuple(_facts(records)),
+        facts=tuple(_facts(records, costs)),
         headline=tuple(_headline(said, swept, found, costs)),
         stops=stops(design, network, [n / said.frames for n in said.stops_E]) if design and network and said else (),
         series=found,
@@ -106,9 +106,7 @@ def render(page: Page) -> str:
     """The page as HTML: one file that needs nothing else. Names and texts are escaped, in HTML and in the script's data."""
     html = environment().overlay(autoescape=True)
     template = html.get_template("report/report.html.j2")
-    return template.render(
-        page=page, kinds=KINDS, number=number, percent=percent, significant=significant, banded=banded
-    )
+    return template.render(page=page, kinds=KINDS, number=number, percent=percent, banded=banded)
 
 
 def _lead(records: Records) -> str:
@@ -124,18 +122,20 @@ def _lead(records: Records) -> str:
     )
 
 
-def _facts(records: Records) -> Iterable[tuple[str, str]]:
+def _facts(records: Records, costs: Costs | None) -> Iterable[tuple[str, str]]:
     network, design, device = records.network, records.design, records.device
     yield "Device", f"{device.part}"
     yield "Clock", f"{records.config['plan']['clock_mhz']:g} MHz"
     if network:
         units = network.stages.units
-        values = [unit.threshold_value(code) for unit, code in zip(units, network.threshold_codes, strict=False)]
+        values = [labels(unit, [code])[0] for unit, code in zip(units, network.threshold_codes, strict=False)]
         yield "Exit rule", f"{units[0].criterion}, {'above' if network.above else 'below'} the threshold"
-        yield "Threshold", f"{', '.join(significant(value) for value in values)} {units[0].unit}"
+        yield "Threshold", f"{', '.join(values)} {units[0].unit}"
         yield "Chosen by", network.chosen
     if design and design.plan.goal:
         yield "Asked for", f"a frame every {number(design.plan.goal)} cycles"
+    if costs:
+        yield "Fits the device", f"HLS {costs.hls.fits}, RTL {costs.rtl.fits} (estimated)"
 
 
 def _headline(

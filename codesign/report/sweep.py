@@ -9,24 +9,26 @@ from itertools import product
 
 import numpy as np
 
+from codesign.ops.exit_decision import ExitDecision
 from codesign.report.records import Ints, Network
 from codesign.runtime.lines import Recorded, ease, line
 from codesign.runtime.risk import uniform_bound
+from codesign.runtime.thresholds import MAX_CODE
 
 POINTS = 4096  # in all
 STEPS = 256  # of one slider
+DIGITS = 8  # of a threshold, at most
 DELTA = 0.05  # chance that a promise does not hold, unless tune was asked for another
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One exit's slider, from "never stops" to "always". Of K steps: register values, what they mean in `unit`, and what
-    is promised. `at` is the step of the run's own threshold."""
+    """One exit's slider, from "never stops" to "always". Of K steps: register values, the same in `unit`, and what is
+    promised. `at` is the step of the run's own threshold."""
 
     exit: str
     unit: str
     codes: tuple[int, ...]
-    values: tuple[float, ...]
     labels: tuple[str, ...]
     epsilon: tuple[float, ...]
     at: int
@@ -76,10 +78,11 @@ def sweep(network: Network, delta: float = DELTA) -> Sweep:
 
 def steps(ease_N: Ints, own: int, most: int) -> Ints:
     """Thresholds on the ease at which another frame stops, denser towards all frames, and `own` among them."""
-    values, counts = np.unique(ease_N + 1, return_counts=True)
+    stops_N = np.sort(ease_N[ease_N < MAX_CODE]) + 1  # beyond, no threshold reaches
     rates = 1 - (1 - np.linspace(0, 1, max(2, most - 2))) ** 2
-    chosen = np.searchsorted(np.cumsum(counts), rates * len(ease_N) - 1e-9)
-    return np.unique(np.concatenate([[0, own], values[np.minimum(chosen, len(values) - 1)]]))
+    chosen = np.minimum((rates * len(stops_N)).astype(np.int64), len(stops_N) - 1)
+    fixed = np.array([0, own], np.int64)
+    return np.unique(np.concatenate([fixed, stops_N[chosen]]) if len(stops_N) else fixed)
 
 
 def _table(recorded: Recorded, eases: Sequence[Ints]) -> tuple[Ints, Ints]:
@@ -97,7 +100,6 @@ def _table(recorded: Recorded, eases: Sequence[Ints]) -> tuple[Ints, Ints]:
 def _axis(network: Network, calibration: Recorded, exit_: int, eases: Ints, delta: float) -> Axis:
     unit = network.stages.units[exit_]
     codes = [int(code) for code in ease(eases, above=network.above)]
-    values = [unit.threshold_value(code) for code in codes]
     spoiling_N = np.sort(calibration.ease_JN[exit_][calibration.spoils_JN[exit_]])
     spoiled_K = np.searchsorted(spoiling_N, eases)
     share = delta / calibration.early
@@ -109,12 +111,16 @@ def _axis(network: Network, calibration: Recorded, exit_: int, eases: Ints, delt
         network.stages.names[exit_],
         unit.unit,
         tuple(codes),
-        tuple(values),
-        tuple(_label(value, code == unit.never) for value, code in zip(values, codes, strict=True)),
+        labels(unit, codes),
         tuple(bounds),
         int(np.searchsorted(eases, own)),
     )
 
 
-def _label(value: float, never: bool) -> str:
-    return "never" if never else f"{value:.4g}"
+def labels(unit: ExitDecision, codes: Sequence[int]) -> tuple[str, ...]:
+    """Thresholds in the criterion's unit, all with the digits that tell them apart."""
+    values = [unit.threshold_value(code) for code in codes]
+    most = next((n for n in range(4, DIGITS) if len({f"{value:.{n}g}" for value in values}) == len(values)), DIGITS)
+    return tuple(
+        "never" if code == unit.never else f"{value:.{most}g}" for code, value in zip(codes, values, strict=True)
+    )

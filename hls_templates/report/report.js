@@ -61,11 +61,19 @@
   for (const each of live.series) each.extent = extent(each);
 
   function add(parent, name, attributes, content) {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const element = document.createElementNS(byId("charts").querySelector("svg").namespaceURI, name);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     if (content !== undefined) element.textContent = content;
     parent.append(element);
     return element;
+  }
+
+  // Thresholds with as few digits as tell them apart.
+  function short(labels) {
+    for (const digits of [2, 3, 4, 5]) {
+      const texts = labels.map((label) => (isNaN(label) ? label : String(Number(Number(label).toPrecision(digits)))));
+      if (digits === 5 || new Set(texts).size === new Set(labels).size) return texts;
+    }
   }
 
   function draw(svg) {
@@ -98,11 +106,11 @@
     }
     const { exit, unit, labels } = live.axes[active];
     add(svg, "text", { class: "title", x: (LEFT + right) / 2, y: HEIGHT - 6 }, `threshold of ${exit}, ${unit}`);
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      const step = Math.round(share * most), label = labels[Math.min(step, labels.length - 1)];
-      const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
-      add(svg, "text", { class: "tick", x: x(step), y: bottom + 17, "text-anchor": anchor }, label === "never" ? label : String(Number(Number(label).toPrecision(2))));
-    }
+    const steps = [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * most)), shown = short(steps.map((step) => labels[step]));
+    steps.forEach((step, n) => {
+      const anchor = n === 0 ? "start" : n === steps.length - 1 ? "end" : "middle";
+      add(svg, "text", { class: "tick", x: x(step), y: bottom + 17, "text-anchor": anchor }, shown[n]);
+    });
     svg.onpointerdown = svg.onpointermove = (event) => {
       if (event.type === "pointermove" && !event.buttons) return;
       const box = svg.getBoundingClientRect(), share = ((event.clientX - box.left) / box.width * svg.viewBox.baseVal.width - LEFT) / (right - LEFT);
