@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from codesign import __version__, cli_board, cli_calibrate, cli_cascade, cli_report, cli_rtl, console
+from codesign import __version__, cli_board, cli_calibrate, cli_cascade, cli_cost, cli_report, cli_rtl, console
 from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_board.add_commands(commands, _add, _open)
     cli_report.add_commands(commands, _add, _open)
     cli_calibrate.add_commands(commands, _common)
+    cli_cost.add_commands(commands, _common)
     doctor = commands.add_parser("doctor", help="what is installed, and what to install", description=_doctor.__doc__)
     _common(doctor, _doctor)
     return parser

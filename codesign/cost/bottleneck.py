@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from codesign.ops.base import Folding
 from codesign.plan.budget import Resources
 from codesign.plan.dataflow import MAX_BEAT_BITS, Dataflow, Process, cycles, legal
 
+SHOWN = 3  # processes that a sentence names
 Price = Callable[[Process], Resources]
 
 
@@ -55,11 +56,13 @@ class Bottleneck:
     scarce_share: float
 
     def text(self) -> str:
-        what = f"{' and '.join(self.names)} take{'s' * (len(self.names) < 2)} the whole interval"
+        """One sentence; of many processes the first few."""
+        what = f"{_some(self.names, ' and ')} take{'s' * (len(self.names) < 2)} the whole interval"
         if self.interval_cycles == 0:
             return f"{what}; no folding is faster"
         port = ["the input port: twice the pixels a beat"] if self.ports else []
-        return f"{what}. {self.interval_cycles} cycles with " + "; ".join([*port, *(r.text() for r in self.reliefs)])
+        changes = _some([*port, *(r.text() for r in self.reliefs)], "; ")
+        return f"{what}. {self.interval_cycles} cycles with {changes}"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -74,6 +77,11 @@ class Bottleneck:
             "scarce_share": round(self.scarce_share, 4),
             "text": self.text(),
         }
+
+
+def _some(words: Sequence[str], between: str) -> str:
+    shown = between.join(words[:SHOWN])
+    return shown + (f"{between}{len(words) - SHOWN} more" if len(words) > SHOWN else "")
 
 
 def bottleneck(dataflow: Dataflow, device: Device, whole: Resources, price: Price) -> Bottleneck:

@@ -115,6 +115,11 @@ def open_experiment(
     return Experiment(folder, target, tell, progress)
 
 
+def find_config(path: Path) -> Config:
+    """The config of a run folder, in a TOML file, or a shipped one by its name; nothing is written."""
+    return _stored_config(path) if path.is_dir() else _named_config(path)
+
+
 def _source_hash(name: str) -> str:
     from codesign.nn.objects import source_files
 

@@ -27,9 +27,6 @@ from codesign.errors import ConfigError, nearest
 
 KINDS = ("conv2d", "depthwise_conv2d", "dense", "max_pool", "avg_pool", "mean", "add", "flatten")
 WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
-_LAYER = re.compile(
-    r"(?P<name>[\w.]+) = (?P<kind>\w+)(?::(?P<shape>\d+(x\d+)*)?)?(->(?P<out>\d+))?(?P<options>(,\w+)*)( @ (?P<inputs>.+))?"
-)
 _OPTION = re.compile(r"([kspg])(\d+)(?:x(\d+))?")
 
 Pair = tuple[int, int]
@@ -94,47 +91,48 @@ def _image(words: list[str], place: str) -> tuple[int, int, int]:
 
 
 def _layer(line: str, layers: list[Layer], place: str) -> Layer:
-    match = _LAYER.fullmatch(line)
-    if not match:
+    what, _, sources = line.partition(" @ ")
+    name, equals, spec = what.partition(" = ")
+    head, *words = spec.split(",")
+    front, arrow, outputs = head.partition("->")
+    kind, _, shape = front.partition(":")
+    sizes = shape.split("x") if shape else []
+    if not (equals and name and spec) or (arrow and not outputs.isdigit()) or not all(n.isdigit() for n in sizes):
         raise ConfigError(
             f"{line!r} is no layer", where=place, hint="write NAME = KIND:->OUTPUTS,k3,p1,relu, or `exit NAME = LAYER`"
         )
-    kind, name = match["kind"], match["name"]
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is no kind of layer", where=place, hint=nearest(kind, KINDS))
-    inputs = (
-        tuple(_known(word.strip(), layers, place) for word in match["inputs"].split(",")) if match["inputs"] else ()
-    )
+    inputs = tuple(_known(word.strip(), layers, place) for word in sources.split(",")) if sources else ()
     inputs = inputs or ((layers[-1].name if layers else "image"),)
     if (len(inputs) == 2) != (kind == "add") or len(inputs) > 2:
         raise ConfigError(f"{kind} reads {len(inputs)} values", where=place, hint="an add reads two, others one")
     if any(layer.name == name for layer in layers):
         raise ConfigError(f"the name {name!r} is used twice", where=place, hint="give every layer its own name")
-    outputs = int(match["out"] or 0)
-    if not outputs and kind in ("conv2d", "dense"):
+    if not arrow and kind in ("conv2d", "dense"):
         raise ConfigError(f"{kind} has no outputs", where=place, hint="write ->OUTPUTS behind the kind")
-    options, flags = _options(match["options"], place)
+    options, flags = _options(words, place)
     kernel = options.get("k", (1, 1))
     pooled = kind in ("max_pool", "avg_pool")
     return Layer(
         name,
         kind,
         inputs,
-        outputs,
+        int(outputs or 0),
         kernel,
         options.get("s", kernel if pooled else (1, 1)),
         options.get("p", (0, 0)),
         options.get("g", (1, 1))[0],
         bool(flags),
         6.0 if "relu6" in flags else 0.0,
-        tuple(int(n) for n in (match["shape"] or "").split("x") if n),
+        tuple(map(int, sizes)),
     )
 
 
-def _options(text: str, place: str) -> tuple[Mapping[str, Pair], set[str]]:
+def _options(words: list[str], place: str) -> tuple[Mapping[str, Pair], set[str]]:
     options: dict[str, Pair] = {}
     flags: set[str] = set()
-    for word in filter(None, text.split(",")):
+    for word in words:
         if word in ("relu", "relu6"):
             flags.add(word)
         elif match := _OPTION.fullmatch(word):

@@ -1,0 +1,180 @@
+"""The commands of the cost oracle: estimate and explore. Parse, call a step, print, as in `cli`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from codesign import console
+
+Answer = tuple[dict[str, Any], bool]
+Common = Callable[[argparse.ArgumentParser, Callable[[argparse.Namespace], Answer]], None]
+
+TARGET = "a run folder, a config (TOML), the name of a shipped config, or a sketch (.net)"
+
+
+def add_commands(commands: Any, common: Common) -> None:
+    """Adds both commands; `common` gives a parser --json and the function that runs it."""
+    text = "price a design before anything is built: cycles, resources, watts, energy, throughput, with bands"
+    estimate = commands.add_parser("estimate", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    estimate.add_argument(
+        "target", metavar="RUN", nargs="?", help=f"{TARGET}; without one the default network on every device"
+    )
+    estimate.add_argument(
+        "--run", dest="folder", metavar="DIR", help="the run folder of a config, instead of runs/NAME"
+    )
+    estimate.add_argument(
+        "--device", metavar="NAME", default="", help="part or board, or `all`; by default the config's"
+    )
+    estimate.add_argument("--backend", choices=("hls", "rtl"), default="hls", help="HLS C++ or SystemVerilog")
+    estimate.add_argument("--clock", type=float, metavar="MHZ", help="another clock than the plan's")
+    estimate.add_argument("--exit-rate", type=float, default=0.9, metavar="P", help="share of frames that stop early")
+    estimate.add_argument("--batch", type=int, default=1024, metavar="N", help="frames a batch of the accelerator")
+    estimate.add_argument("--workers", type=int, default=1, metavar="N", help="threads that finish hard frames")
+    estimate.add_argument("--tail-us", type=float, metavar="US", help="a worker's time for a frame behind the exit")
+    estimate.add_argument("--software-us", type=float, metavar="US", help="a worker's time for the whole network")
+    estimate.add_argument("--measure", action="store_true", help="measure both times on this machine")
+    if any(word.startswith("--layer") for word in sys.argv) or "--help" in sys.argv or "-h" in sys.argv:
+        _add_layer_options(estimate)
+    common(estimate, _estimate)
+
+
+def _add_layer_options(parser: argparse.ArgumentParser) -> None:
+    from codesign.flow.layer_estimate import add_layer_options
+
+    add_layer_options(parser)
+
+
+def _estimate(arguments: argparse.Namespace) -> Answer:
+    if getattr(arguments, "layer", ""):
+        return _layer(arguments)
+    names = ("device", "backend", "exit_rate", "batch", "workers", "tail_us", "software_us", "measure")
+    asked = {"clock_mhz": arguments.clock, **{name: getattr(arguments, name) for name in names}}
+    if arguments.measure:
+        answer = _priced(arguments, asked)
+    else:
+        from codesign.flow.estimate_cache import remembered
+
+        answer = remembered(asked, arguments.target, arguments.folder, lambda: _priced(arguments, asked))
+    if not arguments.json:
+        _tables(answer)
+    return answer, any("problem" not in row for row in answer["estimates"])
+
+
+def _priced(arguments: argparse.Namespace, asked: dict[str, Any]) -> dict[str, Any]:
+    _hurry()
+    from codesign.flow.estimate import EstimateOptions, estimate_target
+
+    options = EstimateOptions(**asked)
+    return estimate_target(arguments.target, options, arguments.folder)
+
+
+def _hurry() -> None:
+    """An estimate is over in a third of a second, of which numpy's threads and the garbage collector took a third."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()
+
+
+def _layer(arguments: argparse.Namespace) -> Answer:
+    from codesign.flow.layer_estimate import LAYER_COLUMNS, layer_estimate, layer_rows
+
+    answer = layer_estimate(arguments)
+    if not arguments.json:
+        title = f"{answer['layer']}, style {answer['style']}, {answer['device']}"
+        console.table(title, LAYER_COLUMNS, layer_rows(answer))
+    return answer, bool(answer["fits"])
+
+
+def _tables(answer: Mapping[str, Any]) -> None:
+    rows = [row for row in answer["estimates"] if "problem" not in row]
+    _plain(
+        f"{answer['network']}: {answer['source']}; bands in brackets, all of it estimated",
+        [list(COLUMNS), *map(_summary, rows)],
+    )
+    for row in answer["estimates"]:
+        if "problem" in row:
+            console.say(f"{row['device']}: {row['problem']}")
+    if len(answer["estimates"]) == 1:
+        _details(rows[0])
+    else:
+        console.say("one device in detail: `codesign estimate --device NAME`; every figure with its source: `--json`")
+
+
+COLUMNS = (
+    *("device", "MHz", "interval", "latency us", "DSP", "LUT", "FF", "BRAM18"),
+    *("dynamic W", "board W", "uJ a frame", "of it PL", "frames/s", "limit"),
+)
+
+
+def _summary(row: Mapping[str, Any]) -> list[str]:
+    power, energy, system = row["power_w"], row["energy_uj"], row["system"]
+    figures = [power["dynamic"], power["board"], energy["board"], energy["dynamic"], system["throughput"]]
+    return [
+        *(row["device"], f"{row['clock_mhz']:g}", number(row["interval_cycles"]["value"]), _band(row["latency_us"])),
+        *(_band(taken["synthesis"], 2) for taken in row["resources"].values()),
+        *map(_band, figures),
+        system["limit"].partition(":")[0],
+    ]
+
+
+def _details(row: Mapping[str, Any]) -> None:
+    table = [["process", "op", "PE", "SIMD", "cycles", "DSP", "LUT", "FF", "BRAM18", "mW"]]
+    for p in sorted(row["processes"], key=lambda p: -p["cycles"]):
+        folding = [str(p["pe"]), str(p["simd"]), f"{p['cycles']:,}"] if p["op"] else ["", "", ""]
+        taken = [str(p[kind]) for kind in ("dsp", "lut", "ff", "bram18")]
+        table.append([p["name"], p["op"], *folding, *taken, number(p["dynamic_mw"], 2)])
+    _plain(f"{row['device']}, {row['backend']}; {row['plan']}", table)
+    shares = ", ".join(f"{kind.upper()} {100 * taken['share']:.0f} %" for kind, taken in row["resources"].items())
+    console.say(f"fits {row['device']}: {row['fits']}; {shares}")
+    printed = [f"{k.upper()} {_band(t['csynth'], 2)}" for k, t in row["resources"].items() if "csynth" in t]
+    if printed:
+        console.say(f"as csynth prints, without the shell: {', '.join(printed)}")
+    console.say(f"bottleneck: {row['bottleneck']['text']}")
+    _cascade(row["system"])
+
+
+def _cascade(s: Mapping[str, Any]) -> None:
+    console.say(
+        f"cascade at an exit rate of {100 * s['exit_rate']:g} %, batches of {s['batch']}: {_band(s['throughput'])} frames/s; "
+        f"limit: {s['limit']}; {'; '.join(s['relief'])}"
+    )
+    waits = "without bound" if s["queue_us"] is None else f"at most {number(s['queue_us']['value'])} us on average"
+    console.say(
+        f"host ({s['host']}, {s['workers']} workers): {_band(s['tail_us'])} us a frame of the tail, {_band(s['call_us'])} us a "
+        f"call, a hard frame waits {waits}; one frame alone takes {_band(s['alone_us'])} us"
+    )
+    console.say(
+        f"the accelerator sets the pace from an exit rate of {100 * s['balance_rate']:.2f} %; faster than software "
+        f"{_from(s['break_even_rate'])} in a long run, {_from(s['break_even_alone'])} for single frames"
+    )
+
+
+def _from(rate: float | None) -> str:
+    if rate is None:
+        return "at no exit rate"
+    return f"from {100 * rate:.2f} %" if rate else "at every exit rate"
+
+
+def _band(figure: Mapping[str, Any], digits: int = 3) -> str:
+    """`13.3 (10.2-20)`, short enough for a table."""
+    middle = number(figure["value"], digits)
+    if figure["low"] == figure["high"]:
+        return middle
+    return f"{middle} ({number(figure['low'], digits)}-{number(figure['high'], digits)})"
+
+
+def _plain(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """A table without rich, whose import alone would take 50 ms of the 300 there are."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    console.say(title)
+    for row in rows:
+        console.say("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def number(value: float, digits: int = 3) -> str:
+    """So many significant digits, whole numbers in full: 12345 -> `12,345`, 0.04567 -> `0.0457`."""
+    return f"{value:,.0f}" if value == 0 or abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"

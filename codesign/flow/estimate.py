@@ -1,0 +1,251 @@
+"""The estimate step: the cost of a run, a config, a sketch or the default network, on one device or on all, training nothing.
+
+It writes nothing to a run. A run folder's graph and plan are used where there are any for the config; else the network's
+sketch stands for it, planned here as `codesign plan` would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.cost.oracle import Backend, estimate
+from codesign.cost.system import Host, default_host, system
+from codesign.devices import Device, devices, load_device
+from codesign.errors import CodesignError, ConfigError
+from codesign.ir.graph import Graph
+from codesign.passes.sketch import Sketch, parse_sketch
+from codesign.passes.sketch_graph import Precision, sketch_graph
+from codesign.passes.sketch_zoo import zoo_sketch
+from codesign.passes.split import Split, split
+from codesign.plan.balance import balance
+from codesign.plan.dataflow import cycles, legal
+from codesign.plan.options import op_of
+from codesign.plan.plan import Plan, load_plan
+
+if TYPE_CHECKING:
+    from codesign.config import Config
+
+SKETCH_SUFFIX = ".net"
+DEFAULT_BATCH = 1024
+# The network of configs/default.toml, which a test holds it to: reading that file would take a tenth of the time there is.
+DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES = "lenet5", (28, 28, 1), 10
+DEFAULT_PRECISION = Precision(scales="power-of-two")
+IMAGES = {
+    "mnist-subset": ((28, 28, 1), 10),
+    "mnist": ((28, 28, 1), 10),
+    "fashion-mnist": ((28, 28, 1), 10),
+    "cifar10": ((32, 32, 3), 10),
+    "svhn": ((32, 32, 3), 10),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network to price: its cut, where it comes from, and how to plan it for a device."""
+
+    cut: Split
+    source: str
+    plan: Callable[[Device], tuple[Plan, str]]
+    device: str  # that the config or the plan names; "" where nothing does
+    clock_mhz: float
+    folder: Path | None = None  # of a run, with its metrics
+    graph: Graph | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateOptions:
+    """`device` "" is the config's own, and every device where there is no config; `measure` times the tail here."""
+
+    device: str = ""
+    backend: Backend = "hls"
+    clock_mhz: float | None = None
+    exit_rate: float = 0.0
+    batch: int = DEFAULT_BATCH
+    workers: int = 1
+    tail_us: float | None = None
+    software_us: float | None = None
+    measure: bool = False
+
+
+def estimate_target(target: str | None, options: EstimateOptions, run: str | None = None) -> dict[str, Any]:
+    """Prices a target on every device that is asked for; what `codesign estimate --json` prints.
+
+    Raises ConfigError where the only device asked for cannot hold it.
+    """
+    network = find_network(target, run)
+    wanted = options.device or network.device or "all"
+    parts = list(devices()) if wanted == "all" else [load_device(wanted)]
+    times = _host_times(network, options)
+    rows = [_priced(network, part, options, times) for part in parts]
+    if len(rows) == 1 and "problem" in rows[0]:
+        raise ConfigError(
+            rows[0]["problem"], where=parts[0].name, hint="use a larger device, or a slower goal in [plan]"
+        )
+    return {"network": network.cut.head.name, "source": network.source, "estimates": rows}
+
+
+def find_network(target: str | None, run: str | None = None) -> Network:
+    """The network of a run folder, a config, a shipped config's name, a `.net` file, or the default one for None."""
+    if target is None:
+        sketch = zoo_sketch(DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES, {})
+        graph = sketch_graph(sketch, "default", DEFAULT_PRECISION)
+        return _sketched(graph, split(graph), "the default network (LeNet-5, configs/default.toml)", None)
+    path = Path(target)
+    if path.suffix == SKETCH_SUFFIX:
+        graph = sketch_graph(_read_sketch(path), path.stem)
+        return _sketched(graph, split(graph), f"the sketch {path}", None)
+    return _of_config(path, run)
+
+
+def _read_sketch(path: Path) -> Sketch:
+    try:
+        return parse_sketch(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read this sketch: {error}", where=str(path), hint="name a text file") from error
+
+
+def _of_config(path: Path, run: str | None) -> Network:
+    from codesign.config import config_from, config_to_dict
+    from codesign.files import RunFolder, read_json
+    from codesign.flow.experiment import find_config
+    from codesign.ir.store import load_graph
+    from codesign.ops import OPS
+
+    config = find_config(path)
+    folder = RunFolder(path if path.is_dir() else Path(run) if run else Path("runs") / config.name)
+    stored = config_from(read_json(folder.config)) if folder.config.exists() else None
+    same = stored is not None and _decides_graph(stored) == _decides_graph(config)
+    if folder.graph.exists() and same:
+        graph = load_graph(folder.graph, OPS)
+        network = _sketched(graph, _cut(graph, config), f"the graph in {folder.graph}", config)
+        fits = stored is not None and config_to_dict(stored)["plan"] == config_to_dict(config)["plan"]
+        if folder.plan.exists() and fits:
+            network = replace(network, plan=_stored_plan(folder.plan, network.plan))
+        return replace(network, folder=folder.path)
+    graph = sketch_graph(config_sketch(config), config.name, precision_of(config), seed=config.seed)
+    return _sketched(graph, _cut(graph, config), f"a sketch of {config.model.name}, weights drawn", config)
+
+
+def config_sketch(config: Config) -> Sketch:
+    """The sketch of a config's network; raises for a network or data of the user's own, which only a graph tells."""
+    if config.data.dataset not in IMAGES:
+        raise ConfigError(
+            f"the size of frames of {config.data.dataset!r} is not known without reading them",
+            where="data.dataset",
+            hint="run `codesign quantize` first, whose graph is then used",
+        )
+    return zoo_sketch(config.model.name, *IMAGES[config.data.dataset], config.model.options)
+
+
+def precision_of(config: Config) -> Precision:
+    q = config.quantize
+    layers = {name: (bits.weight_bits, bits.activation_bits) for name, bits in q.layers.items()}
+    return Precision(
+        q.weight_bits, q.activation_bits, q.scales, q.multiplier_bits, q.logit_bits, q.logit_fraction_bits, layers
+    )
+
+
+def products_of(graph: Graph) -> int:
+    """Multiplications of a frame, of weights and of requantizers."""
+    total = 0
+    for node in graph.nodes:
+        op = op_of(node)
+        types = tuple(graph.types[source] for source in node.inputs)
+        if not op.view and not op.port and not op.registers:
+            folding = legal(op, types)[0]
+            work = op.work(folding, *types)
+            total += sum(count for count, *_ in work.multiplies) * cycles(op, folding, types)
+    return total
+
+
+def _sketched(graph: Graph, cut: Split, source: str, config: Config | None) -> Network:
+    def plan(device: Device) -> tuple[Plan, str]:
+        return _balanced(cut.head, device, config), "planned for this estimate"
+
+    device = "" if config is None else config.plan.device
+    return Network(cut, source, plan, device, 100.0 if config is None else config.plan.clock_mhz, None, graph)
+
+
+def _balanced(head: Graph, device: Device, config: Config | None) -> Plan:
+    if config is None:
+        return balance(head, device, drains=True)
+    from codesign.flow.plan import goal_cycles
+
+    return balance(
+        head,
+        device,
+        interval_cycles=goal_cycles(config.plan),
+        clock_mhz=config.plan.clock_mhz,
+        pixels_per_cycle=config.plan.pixels_per_cycle,
+        foldings=config.plan.foldings,
+        drains=True,
+    )
+
+
+def _stored_plan(path: Path, otherwise: Callable[[Device], tuple[Plan, str]]) -> Callable[[Device], tuple[Plan, str]]:
+    def plan(device: Device) -> tuple[Plan, str]:
+        stored = load_plan(path)
+        return (stored, f"the plan in {path}") if load_device(stored.device) == device else otherwise(device)
+
+    return plan
+
+
+def _cut(graph: Graph, config: Config) -> Split:
+    """As `flow.cascade.split_for`, which takes long to import, where the config asks for no threshold of its own."""
+    if config.exit.threshold < 0 or config.exit.criterion == "margin":
+        return split(graph, config.exit.split, criterion=config.exit.criterion)
+    from codesign.flow.cascade import split_for
+
+    return split_for(graph, config.exit)
+
+
+def _decides_graph(config: Config) -> tuple[object, ...]:
+    return config.model, config.quantize, config.data, config.train, config.seed
+
+
+def _priced(network: Network, device: Device, options: EstimateOptions, times: dict[str, Any]) -> dict[str, Any]:
+    """One device's estimate and system, or why there is none."""
+    try:
+        plan, source = network.plan(device)
+        found = estimate(network.cut.head, plan, device, options.backend, clock_mhz=options.clock_mhz)
+    except CodesignError as error:
+        return {"device": device.name, "problem": str(error).replace("\n", ";")}
+    host = _host(network, device, options, times)
+    whole = system(found, host, options.exit_rate, options.batch)
+    return {"plan": source, **found.to_json(), "system": whole.to_json()}
+
+
+def _host(network: Network, device: Device, options: EstimateOptions, times: dict[str, Any]) -> Host:
+    tail = products_of(network.cut.tail)
+    return default_host(device, tail, tail + products_of(network.cut.head), workers=options.workers, **times)
+
+
+def _host_times(network: Network, options: EstimateOptions) -> dict[str, Any]:
+    """A worker's times where they are given, measured here, or recorded by `codesign bench`."""
+    if options.tail_us is not None or options.software_us is not None:
+        for name, value in (("--tail-us", options.tail_us), ("--software-us", options.software_us)):
+            if value is not None and not (value >= 0 and math.isfinite(value)):
+                raise ConfigError(f"{value!r} is no time", where=name, hint="give microseconds")
+        return {"tail_us": options.tail_us, "software_us": options.software_us}
+    if options.measure and network.graph is not None:
+        from codesign.flow.host_times import measured_times
+
+        return measured_times(network.cut, network.graph)
+    return dict(_recorded(network.folder)) if network.folder is not None else {}
+
+
+def _recorded(folder: Path) -> Iterator[tuple[str, Any]]:
+    """What the last bench of a run measured, of the fastest software without early exits."""
+    from codesign.files import RunFolder
+
+    bench = RunFolder(folder).read_metrics().get("bench", {})
+    if bench.get("model"):
+        yield "tail_us", bench["model"]["tail_us"]
+        yield "source", f"measured by `codesign bench` ({folder}/metrics.json)"
+        yield "name", "the machine of the bench"
+        if bench.get("cpp_images_per_s"):
+            yield "software_us", 1e6 / bench["cpp_images_per_s"]
