@@ -69,7 +69,9 @@ def _beside(beside: Mapping[str, Any]) -> tuple[str, ...]:
         f"{share(beside['cycles_from_inner_loops_within_5_percent'])}",
         f"DSP exact {share(beside['dsp_exact'])}, BRAM18 exact {share(beside['bram18_exact'])}, BRAM18 within 1 of "
         f"memories that are listed {share(beside['bram18_within_1_of_listed_memories'])}",
-        f"within 30 %: LUT {share(beside['lut_within_30_percent'])}, FF {share(beside['ff_within_30_percent'])}",
+        f"within 30 %: LUT {share(beside['lut_within_30_percent'])}, FF {share(beside['ff_within_30_percent'])}; every layer "
+        f"type of a repository counted once, median off LUT {share(beside['lut_median_error_of_implementations'])}, "
+        f"FF {share(beside['ff_median_error_of_implementations'])}",
         f"from the description alone, {alone['layers']} layers with sizes: cycles within 5 % "
         f"{share(alone['cycles_within_5_percent'])}, median off {share(alone['cycles_median_error'])}; DSP within 1 "
         f"{share(alone['dsp_within_1'])}, BRAM18 {share(alone['bram18_within_1'])}; median off LUT "

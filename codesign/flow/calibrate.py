@@ -157,6 +157,8 @@ def _beside(judged: Sequence[Judged]) -> dict[str, Any]:
         "bram18_within_1_of_listed_memories": _share(
             abs(j.listed.bram18 - j.report.used["bram18"]) <= 1 for j in judged
         ),
+        "lut_median_error_of_implementations": _middle(_implementations(judged, "lut")),
+        "ff_median_error_of_implementations": _middle(_implementations(judged, "ff")),
         "lut_within_30_percent": _share(_off(j.predicted.lut, j.report.used["lut"]) <= 0.3 for j in judged),
         "ff_within_30_percent": _share(_off(j.predicted.ff, j.report.used["ff"]) <= 0.3 for j in judged),
         "description_alone": {
@@ -169,6 +171,15 @@ def _beside(judged: Sequence[Judged]) -> dict[str, Any]:
             "ff_median_error": _middle(_off(j.alone.ff, j.report.used["ff"]) for j in sized),
         },
     }
+
+
+def _implementations(judged: Sequence[Judged], resource: str) -> list[float]:
+    """One error for every layer type of a repository, however often the repository has it."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    for j in judged:
+        off = _off(getattr(j.predicted, resource), j.report.used[resource])
+        errors.setdefault((j.report.repository, j.report.description.family), []).append(off)
+    return [median(values) for values in errors.values()]
 
 
 def _by(judged: Sequence[Judged], key: Callable[[Judged], str], name: str) -> list[dict[str, Any]]:

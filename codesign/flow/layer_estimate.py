@@ -36,7 +36,7 @@ def add_layer_options(parser: argparse.ArgumentParser) -> None:
     add("--simd", type=int, default=1, metavar="N", help="inputs of every output at once")
     add("--bits", default="", metavar="X[,W]", help="bits of values and of weights; default: 8,8")
     add("--type", default="", metavar="TYPE", help="of values and weights, such as ap_fixed<16,6>, instead of --bits")
-    add("--clock", type=float, default=100.0, metavar="MHZ", help="clock; default: 100")
+    add("--clock", type=float, metavar="MHZ", help="clock; default: 100")
     add("--device", default="pynq-z2", metavar="NAME", help="part or board; default: pynq-z2")
 
 
@@ -87,7 +87,7 @@ def _style(arguments: argparse.Namespace) -> Any:
             raise ConfigError(
                 f"{getattr(arguments, option)} is less than 1", where=f"--{option}", hint="give 1 or more"
             )
-    clock = arguments.clock or 100.0
+    clock = _clock_mhz(arguments)
     if not clock > 0:
         raise ConfigError(f"a clock of {clock} MHz cannot run", where="--clock", hint="give a positive frequency")
     x_bits, w_bits = (type_bits(arguments.type),) * 2 if arguments.type else _bits(arguments.bits or "8,8")
@@ -101,6 +101,12 @@ def _style(arguments: argparse.Namespace) -> Any:
         clock_ns=1000 / clock,
         part=_device(arguments).part,
     )
+
+
+def _clock_mhz(arguments: argparse.Namespace) -> float:
+    """100 MHz unless the caller's parser or ours was given another clock."""
+    given = (getattr(arguments, name, None) for name in ("clock", "clock_mhz"))
+    return next((float(clock) for clock in given if clock is not None), 100.0)
 
 
 def _bits(text: str) -> tuple[int, int]:

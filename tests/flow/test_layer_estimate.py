@@ -71,6 +71,7 @@ def test_errors(words: tuple[str, ...], said: str) -> None:
 def test_an_option_that_the_parser_has_is_left_alone() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="kv260")
+    parser.add_argument("--clock", dest="clock_mhz", type=float)
     add_layer_options(parser)
-    answer = layer_estimate(parser.parse_args(["--layer", "relu:64"]))
-    assert answer["device"] == "xck26"
+    answer = layer_estimate(parser.parse_args(["--layer", "relu:64", "--clock", "250"]))
+    assert (answer["device"], answer["clock_mhz"]) == ("xck26", 250.0)

@@ -12,9 +12,10 @@ from codesign.cost.layers.spec import WEIGHTED, WINDOWED
 # Before any report is seen, a coefficient is what the operator tables say (docs/calibration.md): a bit of a
 # register is an FF, a bit that is selected or added is a LUT, a counter costs a comparison and an addition.
 LUT_PRIOR = {
-    "fixed": 100.0,  # the handshake of a function and its controller
-    "window_or_sum": 100.0,  # the same again for a layer that keeps a window or sums
-    "states": 2.0,  # a state of the controller
+    "fixed": 60.0,  # handshakes and loop counters of a process, as in codesign/plan/budget.py
+    "window_or_sum": 60.0,  # the same again for a layer that keeps a window or sums
+    "first_states": 4.0,  # of a controller with up to 16 states: a multiplexer of 16 ways takes 65 LUTs
+    "more_states": 2.0,  # beyond, where multiplexers share
     "loops": 25.0,  # a comparison (10) and an addition (15)
     "moved_bits": 1.0,  # a multiplexer of every bit of a beat
     "operated_bits": 1.0,  # a comparison or a selection of every bit of a beat
@@ -33,6 +34,7 @@ FF_PRIOR = {
     "product_bits": 1.0,
     "float_operators": 350.0,
 }
+_FEW_STATES = 16
 _BESIDE_DSP = 0.27  # 26 LUTs of a 16 x 16-bit product with a constant, beside its 0.86 DSPs
 _OPERATED = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "softmax", "max_pool", "avg_pool")
 _PASSING = ("relu", "leaky_relu", "batch_norm", "multiply", "add", "sum", "sigmoid", "tanh", "softmax", "copy")
@@ -49,7 +51,8 @@ def lut_parts(d: Description, loops: Sequence[Loop]) -> dict[str, float]:
     return {
         "fixed": 1,
         "window_or_sum": float(weighted or windowed),
-        "states": _states(nest),
+        "first_states": min(_FEW_STATES, _states(nest)),
+        "more_states": max(0, _states(nest) - _FEW_STATES),
         "loops": len(nest),
         "moved_bits": 0 if weighted or layer.kind in ("max_pool", "upsample") else lanes * bits,
         "operated_bits": lanes * bits if layer.kind in _OPERATED else 0,
