@@ -184,6 +184,8 @@ def _type(text: str) -> tuple[int, int]:
 def _number(config: Mapping[str, Any], names: Sequence[str], default: int) -> int:
     for name in names:
         value = config.get(name)
+        if isinstance(value, str) and value.isdecimal():
+            return int(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
             return max(0, int(value))
     return default
