@@ -1,12 +1,14 @@
 """Cycles composed of loops, against figures that csynth printed; no latency of a loop is read."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.cost.layers.loops import Loop, cycles, read_loops
 
 # A reuse loop in a loop over positions, as Vivado HLS 2019.2 printed it: function 1692 cycles.
-CONV = {
+CONV: dict[str, Any] = {
     "name": "ReadInputHeight_ReadInputWidth",
     "TripCount": 36,
     "Latency": [143, 1691],
@@ -14,7 +16,7 @@ CONV = {
     "sub": [{"name": "ReuseLoop", "TripCount": 36, "Latency": 42, "PipelineII": 1, "PipelineDepth": 8}],
 }
 POOL = {"name": "Read", "TripCount": 64, "Latency": 130, "PipelineII": 2, "PipelineDepth": 5}
-PAD = [
+PAD: list[dict[str, Any]] = [
     {"name": "PadTopWidth", "TripCount": 10, "Latency": 10, "IterationLatency": 1},
     {
         "name": "PadMain",
