@@ -131,6 +131,13 @@ def rtl_changed(records: Records, costs: Costs) -> bool:
     return bool(found) and was != (costs.rtl.interval_cycles.value, costs.rtl.latency_cycles.value)
 
 
+def rtl_confirmed(records: Records, costs: Costs) -> bool:
+    """Whether RTL simulation counted, of this design, what was computed."""
+    found = records.section("rtlsim")
+    now = (costs.rtl.interval_cycles.value, costs.rtl.latency_cycles.value)
+    return now == (found.get("interval_cycles"), found.get("latency_cycles"))
+
+
 def synthesis_changed(found: Mapping[str, Any], design: Design) -> bool:
     """Whether the units that were synthesized, or what is thought of them, are not those of the design now."""
     return bool(found) and found.get("units") != {n: asdict(r) for n, r in rtl_breakdown(design.rtl).items()}

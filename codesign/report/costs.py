@@ -63,10 +63,10 @@ def host_of(records: Records, exits: int, accelerator_fps: float, latency_s: flo
     if exits != 1:
         return None
     if tail_us := records.section("bench").get("model", {}).get("tail_us"):
-        return Host((tail_us * 1e-6,), (tail_us * 1e-6,), "measured by `codesign bench`, in batches")
+        return Host((tail_us * 1e-6,), (tail_us * 1e-6,), "measured by codesign bench, in batches")
     speeds = records.section("tail").get("images_per_s", {})
     if name := next((name for name in ("cpp", "numpy") if speeds.get(name)), ""):
-        return Host((1 / speeds[name],), (1 / speeds[name],), f"measured by `codesign tail` ({name}), in batches")
+        return Host((1 / speeds[name],), (1 / speeds[name],), f"measured by codesign tail ({name}), in batches")
     return None
 
 
@@ -82,7 +82,7 @@ def _of_curve(records: Records, exits: int, accelerator_fps: float, latency_s: f
     if alone_J is None:
         return None
     measured = (records.tune or {}).get("source", {}).get("host", "measured")
-    source = f"{measured}, by `codesign tune`"
+    source = f"as codesign tune has it ({measured})"
     return Host(tuple((alone_J if host_J is None else host_J).tolist()), tuple(alone_J.tolist()), source)
 
 

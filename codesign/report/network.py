@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
 from codesign.ir.graph import Graph
 from codesign.plan.budget import Resources
 from codesign.plan.dataflow import Dataflow, Process
-from codesign.report.costs import Costs
+from codesign.report.costs import Costs, Host
+from codesign.report.figures import digits_for, percent
+from codesign.report.figures import number as number_of
 from codesign.report.records import Design, Network
 
 LANE, ROW = 16, 34  # pixels between two lines of the map, and of a row
@@ -20,6 +22,7 @@ EDGES = {
     "ports": "AXI ports",
     "shell": "DMA and its interconnect",
 }  # rows of the oracle that are no process
+TO_HOST = "to host"  # the value that crosses the cut; no channel's name has a blank
 Kind = Literal["port", "process", "exit", "cut", "stage"]
 
 
@@ -36,18 +39,18 @@ class Track:
 class Stop:
     """One row: a port, a process of the hardware, an exit, the cut between hardware and host, or a stage of the host.
 
-    `share` is its cycles over those of the busiest, in hardware; `frames` the share of frames that stop at an exit.
+    `count` and `unit` are its cycles, its time or the frames that stop there; `share` is that over the most there is.
     """
 
     kind: Kind
     name: str
     text: str
     side: Literal["hardware", "host"]
-    track: Track
-    cycles: int | None = None
-    share: float | None = None
-    frames: float | None = None
+    count: str = ""
+    unit: str = ""
+    share: float = 0.0
     busiest: bool = False
+    track: Track = Track((), 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,75 +72,49 @@ class Layer:
     fabric: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    kind: Kind
-    name: str
-    text: str
-    side: Literal["hardware", "host"]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    cycles: int | None = None
-    frames: float | None = None
+Values = tuple[str, ...]
+Row = tuple[Stop, Values, Values]  # with the values that it reads and makes
 
 
-def stops(design: Design, network: Network, stops_E: Sequence[float]) -> tuple[Stop, ...]:
+def stops(design: Design, network: Network, costs: Costs, stops_E: Sequence[float]) -> tuple[Stop, ...]:
     """The map from image to last exit; `stops_E` are the shares of frames that stop at each exit."""
-    rows = [*_hardware(design.rtl, network, stops_E), *_host(network, stops_E)]
-    most = design.rtl.bound
-    return tuple(
-        Stop(
-            row.kind,
-            row.name,
-            row.text,
-            row.side,
-            track,
-            row.cycles,
-            None if row.cycles is None else row.cycles / most,
-            row.frames,
-            row.cycles == most,
-        )
-        for row, track in zip(rows, tracks([(row.inputs, row.outputs) for row in rows]), strict=True)
-    )
+    rows = [*_hardware(design.rtl, network, stops_E[0]), *_host(network, costs.host, stops_E)]
+    found = tracks([(inputs, outputs) for _, inputs, outputs in rows])
+    return tuple(replace(stop, track=track) for (stop, _, _), track in zip(rows, found, strict=True))
 
 
-def _hardware(flow: Dataflow, network: Network, stops_E: Sequence[float]) -> Iterable[_Row]:
-    port = flow.channel(flow.inputs[0])
-    x = network.graph.inputs[0].type
-    yield _Row("port", "image", f"{_shape(x.shape)}, {x.dtype}", "hardware", (), flow.inputs, port.beats)
+def _hardware(flow: Dataflow, network: Network, stopping: float) -> Iterable[Row]:
+    port, x = flow.channel(flow.inputs[0]), network.graph.inputs[0].type
+    yield _at_work("port", "image", f"{_shape(x.shape)}, {x.dtype}", port.beats, flow.bound), (), flow.inputs
     for process in flow.processes:
-        outputs = process.outputs or (("to host",) if process.op.port else ())
-        yield _Row(
-            "process",
-            process.node or process.name,
-            _work(process),
-            "hardware",
-            process.streams,
-            outputs,
-            process.cycles,
-        )
-        for name in outputs:
-            if name in flow.outputs:
-                yield _Row("exit", network.stages.names[0], "stops here", "hardware", (name,), (), frames=stops_E[0])
+        outputs = process.outputs or ((TO_HOST,) if process.op.port else ())
+        name = process.node or process.name
+        yield _at_work("process", name, _work(process), process.cycles, flow.bound), process.streams, outputs
+        for value in set(outputs) & set(flow.outputs):
+            yield _frames("exit", network.stages.names[0], "stops here", "hardware", stopping), (value,), ()
 
 
-def _host(network: Network, stops_E: Sequence[float]) -> Iterable[_Row]:
-    going_on = 1 - stops_E[0]
-    yield _Row(
-        "cut",
-        "Host software",
-        "takes the feature map of the frames that go on",
-        "host",
-        ("to host",),
-        ("host 0",),
-        frames=going_on,
-    )
-    later = list(zip(network.stages.names, network.stages.stages, stops_E, strict=True))[1:]
-    for index, (name, stage, share) in enumerate(later):
-        last = index == len(later) - 1
-        outputs = (f"to {name}",) if last else (f"host {index + 1}", f"to {name}")
-        yield _Row("stage", f"layers up to {name}", summary(stage.graph), "host", (f"host {index}",), outputs)
-        yield _Row("exit", name, "stops here", "host", (f"to {name}",), (), frames=share)
+def _host(network: Network, host: Host | None, stops_E: Sequence[float]) -> Iterable[Row]:
+    going_on = _frames("cut", "Host software", "takes the feature map of the frames that go on", "host", 1 - stops_E[0])
+    yield going_on, (TO_HOST,), ("stage 1",)
+    for number in range(1, len(stops_E)):
+        name, graph = network.stages.names[number], network.stages.stages[number].graph
+        stage = Stop("stage", f"layers up to {name}", summary(graph), "host")
+        if host is not None:
+            seconds = host.host_s[number - 1]
+            text, share = number_of(1e6 * seconds, digits_for(1e6 * seconds)), seconds / max(host.host_s)
+            stage = replace(stage, count=text, unit="µs a frame", share=share)
+        further = (f"stage {number + 1}",) if number < len(stops_E) - 1 else ()
+        yield stage, (f"stage {number}",), (*further, f"exit {number}")
+        yield _frames("exit", name, "stops here", "host", stops_E[number]), (f"exit {number}",), ()
+
+
+def _at_work(kind: Kind, name: str, text: str, cycles: int, most: int) -> Stop:
+    return Stop(kind, name, text, "hardware", number_of(cycles), "cycles", cycles / most, cycles == most)
+
+
+def _frames(kind: Kind, name: str, text: str, side: Literal["hardware", "host"], share: float) -> Stop:
+    return Stop(kind, name, text, side, f"{percent(share)} %", "of frames", share)
 
 
 def tracks(rows: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> list[Track]:

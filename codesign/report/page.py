@@ -11,7 +11,7 @@ from codesign.emit.templates import environment
 from codesign.plan.budget import Resources
 from codesign.report.checks import Check, checks
 from codesign.report.classes import Answers, answers
-from codesign.report.compare import Bar, Comparison, bars, comparisons, rtl_changed
+from codesign.report.compare import Bar, Comparison, bars, comparisons, rtl_changed, rtl_confirmed
 from codesign.report.costs import Costs, costs_of
 from codesign.report.figures import KINDS, Figure, banded, number, percent
 from codesign.report.live import Series, live_json, series, table
@@ -49,6 +49,7 @@ class Page:
     layers: tuple[Layer, ...]
     totals: tuple[Resources, Resources]
     comparisons: tuple[Comparison, ...]
+    confirmed: bool  # RTL simulation counted the cycles that were computed
     bars: tuple[Bar, ...]
     costs: Mapping[str, Estimate] | None
     checks: tuple[Check, ...]
@@ -81,13 +82,16 @@ def page_of(records: Records) -> Page:
         dates=records.dates,
         facts=tuple(_facts(records, costs)),
         headline=tuple(_headline(said, swept, found, costs)),
-        stops=stops(design, network, [n / said.frames for n in said.stops_E]) if design and network and said else (),
+        stops=stops(design, network, costs, [n / said.frames for n in said.stops_E])
+        if design and network and costs and said
+        else (),
         series=found,
         live=live_json(swept, found) if swept and found else None,
         steps=table(swept, found) if swept and found else (),
         layers=rows,
         totals=(sum((r.hls for r in rows), Resources()), sum((r.rtl for r in rows), Resources())),
         comparisons=comparisons(records, design, costs) if design and costs else (),
+        confirmed=bool(costs) and rtl_confirmed(records, costs),
         bars=bars(records, design, costs, records.device) if design and costs else (),
         costs=None if costs is None else {"hls": costs.hls, "rtl": costs.rtl},
         checks=checks(records, rtl_changed=bool(costs and rtl_changed(records, costs))),
