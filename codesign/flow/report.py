@@ -30,7 +30,14 @@ def report(experiment: Experiment, output: Path | None = None) -> tuple[Path, Pa
     What was not run is said on the page. A plan that is missing is made, which is quick; nothing else is run.
     """
     path = output or experiment.folder.path / "report.html"
-    page = page_of(load_records(experiment))
+    try:
+        page = page_of(load_records(experiment))
+    except KeyError as error:
+        raise CodesignError(
+            f"a record has no {error}",
+            where=str(experiment.folder.path),
+            hint="it is of another version or damaged: run the step that wrote it again",
+        ) from error
     write_atomic(path, render(page))
     experiment.say(f"report: {path}")
     return path, page

@@ -103,7 +103,7 @@ def _host(network: Network, host: Host | None, stops_E: Sequence[float]) -> Iter
         if host is not None:
             seconds = host.host_s[number - 1]
             text, share = number_of(1e6 * seconds, digits_for(1e6 * seconds)), seconds / max(host.host_s)
-            stage = replace(stage, count=text, unit="µs a frame", share=share)
+            stage = replace(stage, count=f"{text} µs", unit="a frame", share=share)
         further = (f"stage {number + 1}",) if number < len(stops_E) - 1 else ()
         yield stage, (f"stage {number}",), (*further, f"exit {number}")
         yield _frames("exit", name, "stops here", "host", stops_E[number]), (f"exit {number}",), ()

@@ -17,7 +17,9 @@ from codesign.report.figures import KINDS, Figure, banded, number, percent
 from codesign.report.live import Series, live_json, series, table
 from codesign.report.network import Layer, Stop, layers, stops
 from codesign.report.records import Records
+from codesign.report.software import Contest, contest
 from codesign.report.sweep import DELTA, Sweep, labels, sweep
+from codesign.runtime.risk import Guarantee
 
 TUNE = "codesign tune RUN --max-accuracy-drop 0.001"
 
@@ -55,8 +57,8 @@ class Page:
     checks: tuple[Check, ...]
     answers: Answers | None
     exits: tuple[str, ...]
-    bench: Mapping[str, Any]
-    guarantee: Mapping[str, Any]
+    contest: Contest | None
+    guarantee: Guarantee | None
     delta: float
     needs: tuple[Need, ...]
     sources: tuple[tuple[str, str], ...]
@@ -97,8 +99,8 @@ def page_of(records: Records) -> Page:
         checks=checks(records, rtl_changed=bool(costs and rtl_changed(records, costs))),
         answers=said,
         exits=network.stages.names if network else (),
-        bench=records.section("bench"),
-        guarantee=guarantee,
+        contest=contest(records),
+        guarantee=_guarantee(guarantee) if guarantee else None,
         delta=swept.delta if swept else DELTA,
         needs=tuple(_needs(records, costs)),
         sources=tuple(_sources(records)),
@@ -124,6 +126,11 @@ def _lead(records: Records) -> str:
         f"{what}. An {where} runs the layers up to {names[0]} and decides there; a host finishes the frames that go on"
         f"{' at ' + ', '.join(names[1:]) if len(names) > 2 else ''}."
     )
+
+
+def _guarantee(found: Mapping[str, Any]) -> Guarantee:
+    named = {name: found[name] for name in ("epsilon", "delta", "n", "method")}
+    return Guarantee(**named, spoiled=tuple(found["spoiled"]))
 
 
 def _facts(records: Records, costs: Costs | None) -> Iterable[tuple[str, str]]:

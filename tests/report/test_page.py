@@ -13,6 +13,7 @@ from report import made
 
 from codesign.cli import main
 from codesign.config import config_from
+from codesign.errors import CodesignError
 from codesign.files import read_json
 from codesign.flow.experiment import open_experiment
 from codesign.flow.report import load_records, report
@@ -272,6 +273,13 @@ def test_each_missing_record_is_said(tmp_path):
     made.give(experiment, {})
     text = Reader(html_of(experiment)).text
     assert all(command in text for command in (*MISSING.values(), tune))
+
+
+def test_a_record_of_another_form_is_an_error(tmp_path):
+    experiment = made.run(tmp_path / "run")
+    made.give(experiment, {"csim_native": {"frames": 3}})
+    with pytest.raises(CodesignError, match="a record has no 'mismatched_codes'"):
+        report(experiment)
 
 
 def test_a_run_before_its_network_has_a_page_too(tmp_path, capsys):
