@@ -52,7 +52,7 @@ def _evaluate(found: Mapping[str, Any]) -> Check:
     name, command = "Recorded logits against the integer model", "codesign evaluate RUN"
     if not found:
         return _missing(name, command, "counted")
-    return Check(name, "passed", None, "0 differ", str(found.get("source", "")), command, "counted")
+    return Check(name, "passed", None, "0 logits", str(found.get("source", "")), command, "counted")
 
 
 def _csims(records: Records) -> Iterable[Check]:
