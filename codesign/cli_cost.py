@@ -41,6 +41,24 @@ def add_commands(commands: Any, common: Common) -> None:
     if any(word.startswith("--layer") for word in sys.argv) or "--help" in sys.argv or "-h" in sys.argv:
         _add_layer_options(estimate)
     common(estimate, _estimate)
+    text = "the Pareto front of all foldings of a network on a device: interval against every resource and energy"
+    explore = commands.add_parser("explore", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    explore.add_argument("target", metavar="RUN", nargs="?", help=f"{TARGET}; without one the default network")
+    explore.add_argument("--run", dest="folder", metavar="DIR", help="the run folder of a config, instead of runs/NAME")
+    explore.add_argument("--device", metavar="NAME", default="", help="part or board; by default the config's")
+    explore.add_argument("--backend", choices=("hls", "rtl"), default="hls", help="HLS C++ or SystemVerilog")
+    explore.add_argument("--clock", type=float, metavar="MHZ", help="another clock than the config's")
+    explore.add_argument("--min-interval", type=int, default=0, metavar="CYCLES", help="no designs that are faster")
+    explore.add_argument("--max-interval", type=int, metavar="CYCLES", help="no designs that are slower")
+    explore.add_argument("--pixels", action="store_true", help="also beats of 2 and 4 pixels")
+    explore.add_argument("--points", type=int, default=16, metavar="N", help="points to print, each as a whole plan")
+    explore.add_argument("--all", action="store_true", help="also price every design one by one, and compare")
+    explore.add_argument("--limit", type=int, metavar="N", help="of --all: only the first N designs")
+    explore.add_argument("--point", type=int, metavar="N", help="one of the printed points, as foldings for a config")
+    explore.add_argument(
+        "--write-plan", nargs="?", const="", metavar="FILE", help="that point as a plan, in FILE or in the run folder"
+    )
+    common(explore, _explore)
 
 
 def _add_layer_options(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +89,56 @@ def _priced(arguments: argparse.Namespace, asked: dict[str, Any]) -> dict[str, A
 
     options = EstimateOptions(**asked)
     return estimate_target(arguments.target, options, arguments.folder)
+
+
+def _explore(arguments: argparse.Namespace) -> Answer:
+    _hurry()
+    from codesign.flow.explore import ExploreOptions, explore
+
+    options = ExploreOptions(
+        device=arguments.device,
+        backend=arguments.backend,
+        clock_mhz=arguments.clock,
+        min_interval=arguments.min_interval,
+        max_interval=arguments.max_interval or 1 << 62,
+        pixels=arguments.pixels,
+        points=arguments.points,
+        every=arguments.all,
+        limit=arguments.limit,
+        point=arguments.point if arguments.point is not None or arguments.write_plan is None else 0,
+        write_plan=arguments.write_plan,
+    )
+    answer, agrees = explore(arguments.target, options, arguments.folder)
+    if not arguments.json:
+        _front(answer)
+    return answer, agrees
+
+
+def _front(answer: Mapping[str, Any]) -> None:
+    table = [
+        ["point", "interval", "frames/s", "latency us", "DSP", "LUT", "FF", "BRAM18", "board W", "uJ a frame", "fits"]
+    ]
+    for row in answer["shown"]:
+        taken = [_band(row["resources"][kind], 2) for kind in ("dsp", "lut", "ff", "bram18")]
+        speed = [f"{row['interval_cycles']:,}", number(row["frames_per_second"]), _band(row["latency_us"])]
+        costs = [_band(row["power_w"]), _band(row["energy_uj"]["board"]), row["fits"]]
+        table.append([str(row["point"]), *speed, *taken, *costs])
+    _plain(f"{answer['network']} on {answer['device']}, {answer['backend']}, {answer['clock_mhz']:g} MHz", table)
+    console.say(
+        f"{answer['front_points']:,} of {answer['designs']:.3g} designs are on the front ({answer['method']}); "
+        f"{answer['priced']:,} partial designs priced in {answer['seconds']:.3g} s, {answer['priced_per_s']:,} a second"
+    )
+    if every := answer.get("every"):
+        verdict = {True: "their front is the same", False: "THEIR FRONT IS ANOTHER", None: "not all of them"}
+        console.say(
+            f"one by one: {every['designs']:,} designs priced in {every['seconds']:.3g} s, {every['designs_per_s']:,} a "
+            f"second; {verdict[every['agrees']]}"
+        )
+    console.say(answer["left_out"])
+    if chosen := answer.get("chosen"):
+        console.say(f"point {chosen['point']} for a config:\n\n{chosen['config']}\n")
+        if "plan" in chosen:
+            console.say(f"its plan: {chosen['plan']}")
 
 
 def _hurry() -> None:

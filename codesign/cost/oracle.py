@@ -18,6 +18,7 @@ from codesign.ir.graph import Graph
 from codesign.plan.budget import SHELL, Resources, price
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.plan import Plan, realize
+from codesign.plan.timing import simulate
 
 Backend = Literal["hls", "rtl"]
 BACKENDS: tuple[Backend, ...] = ("hls", "rtl")
@@ -30,6 +31,8 @@ RTL_BAND: Mapping[str, tuple[float, float]] = {
     "ff": (0.94, 1.06),
     "bram18": (1.0, 1.0),
 }
+EXACT_SOURCE = "computed from the schedule, to the cycle; RTL simulation counts the same"
+PORTS = 2  # registers of the ports, which `simulate` does not know
 RTL_SOURCE = "structure of the units and Yosys's netlists for 7-series (docs/estimates.md)"
 RTL_ELSEWHERE = 1.15  # the estimate speaks of 7-series: on another family the band is this much wider, assumed
 
@@ -141,17 +144,19 @@ def estimate(
     *,
     clock_mhz: float | None = None,
     csynth_model: CsynthModel | None = None,
+    quick: bool = False,
 ) -> Estimate:
     """The cost of `graph` (a head: the path to its exit) under `plan`, on the plan's device and clock unless others are given.
 
-    Cycles of RTL are exact; those of HLS have the band of pipelines that the tool may make deeper. Raises FoldingError for a
-    plan of another graph.
+    Cycles of RTL are exact; those of HLS have the band of pipelines that the tool may make deeper. `quick` gives the latency
+    of RTL a band too: where FIFOs hold processes back, the exact one can take half a minute to settle. Raises FoldingError
+    for a plan of another graph.
     """
     part = device if isinstance(device, Device) else load_device(device or plan.device)
     clock = clock_mhz or plan.clock_mhz
     dataflow = realize(graph, plan)
     if backend == "rtl":
-        return _rtl(graph.name, dataflow, part, clock)
+        return _rtl(graph.name, dataflow, part, clock, quick=quick)
     rows = hls_rows(dataflow, part)
     pads = part.pads_bram
     hold = bottleneck(dataflow, part, _sum(rows), lambda p: price(p.op, p.folding, p.types, pads, p.fabric))
@@ -160,20 +165,18 @@ def estimate(
     return _estimate(graph.name, dataflow, part, "hls", clock, (interval, latency), rows, taken, printed, hold)
 
 
-def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float) -> Estimate:
+def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, quick: bool) -> Estimate:
     # What only this backend needs is imported here: an estimate has 0.3 s in all.
     from codesign.cost.rtl import rtl_breakdown, unit_price
-    from codesign.plan.exact import for_rtl, rtl_timing
+    from codesign.plan.exact import for_rtl
 
     dataflow = for_rtl(dataflow)
-    timing = rtl_timing(dataflow, RTL_FRAMES)
     rows = dict(rtl_breakdown(dataflow))
     fifos = [name for name in rows if name.endswith(" (FIFO)")]
     rows["FIFOs"] = sum((rows.pop(name) for name in fifos), Resources())
     if device.processor:
         rows["shell"] = SHELL
-    source = "computed from the schedule, to the cycle; RTL simulation counts the same"
-    cycles = Figure.exact(timing.bound, "cycles", source), Figure.exact(timing.latency_cycles, "cycles", source)
+    cycles = Figure.exact(dataflow.bound, "cycles", EXACT_SOURCE), _rtl_latency(dataflow, quick=quick)
     whole, wider = _sum(rows), 1.0 if device.family == "7series" else RTL_ELSEWHERE
     taken = {
         kind: Figure.around(getattr(whole, kind), low / wider, high * wider, kind, RTL_SOURCE)
@@ -181,6 +184,20 @@ def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float) -> Est
     }
     hold = bottleneck(dataflow, device, whole, lambda p: unit_price(p.op, p.folding, p.types))
     return _estimate(name, dataflow, device, "rtl", clock_mhz, cycles, rows, taken, {}, hold)
+
+
+def _rtl_latency(dataflow: Dataflow, *, quick: bool) -> Figure:
+    """Cycles from the first word in to the first result out; quickly between FIFOs that are never full at full rate, and
+    frames that come evenly, at which the depths hold nobody back."""
+    from codesign.plan.exact import latency, rtl_timing
+
+    if not quick:
+        return Figure.exact(rtl_timing(dataflow, RTL_FRAMES).latency_cycles, "cycles", EXACT_SOURCE)
+    depths = {p.name: latency(p.op, p.folding, p.types) for p in dataflow.processes}
+    low, high = (
+        PORTS + simulate(dataflow, 2, pipeline=depths, pace=pace).latency_cycles for pace in (0, dataflow.bound)
+    )
+    return Figure(low, low, high, "cycles", "computed from the schedule, without and with FIFOs that hold back")
 
 
 def _estimate(

@@ -67,6 +67,14 @@ def test_cycles_are_those_of_the_plan_and_for_rtl_exact(name: str) -> None:
     assert hls.latency_cycles.low < hls.latency_cycles.value < hls.latency_cycles.high
 
 
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_quick_latency_of_rtl_holds_the_exact_one(name: str) -> None:
+    for goal in (0, 300, 1000):
+        graph, plan = planned(name, goal=goal)
+        quick, exact = (estimate(graph, plan, backend="rtl", quick=way).latency_cycles for way in (True, False))
+        assert quick.low <= exact.value <= quick.high <= 1.3 * quick.low
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("device", [device.name for device in devices()])
 def test_every_figure_of_every_device_is_in_its_band_and_says_its_source(device: str, backend: Backend) -> None:
