@@ -59,9 +59,14 @@ class Precision:
         return self.layers.get(name, (0, 0))[1] or self.activation_bits
 
 
-def sketch_graph(sketch: Sketch, name: str, precision: Precision | None = None, *, seed: int = 0) -> Graph:
-    """The graph of a sketch. Raises ConfigError, with the layer's name, where shapes do not fit."""
-    lowering = _Lowering(sketch, precision or Precision(), seed)
+def sketch_graph(
+    sketch: Sketch, name: str, precision: Precision | None = None, *, seed: int = 0, pixels: TensorType = PIXELS
+) -> Graph:
+    """The graph of a sketch, `pixels` being type and scale of its image's codes.
+
+    Raises ConfigError, with the layer's name, where shapes do not fit.
+    """
+    lowering = _Lowering(sketch, precision or Precision(), seed, pixels)
     for layer in sketch.layers:
         try:
             lowering.lower(layer)
@@ -75,13 +80,13 @@ def sketch_graph(sketch: Sketch, name: str, precision: Precision | None = None, 
 class _Lowering:
     """Collects nodes; `values` maps a layer to the graph value that holds its codes."""
 
-    def __init__(self, sketch: Sketch, precision: Precision, seed: int) -> None:
+    def __init__(self, sketch: Sketch, precision: Precision, seed: int, pixels: TensorType) -> None:
         self.precision, self.seed = precision, seed
         self.logits = {layer for _, layer in sketch.exits}
         self.used = {"image", *(layer.name for layer in sketch.layers)}
         self.nodes: list[Node] = []
         self.values = {"image": "image"}
-        self.types = {"image": replace(PIXELS, shape=sketch.image)}
+        self.types = {"image": replace(pixels, shape=sketch.image)}
 
     def lower(self, layer: Layer) -> None:
         sources = [self.values[name] for name in layer.inputs]
