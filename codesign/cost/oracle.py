@@ -12,7 +12,7 @@ from typing import Any, Literal
 from codesign.cost.bottleneck import Bottleneck, bottleneck
 from codesign.cost.figures import Figure
 from codesign.cost.hls import KINDS, CsynthModel, as_csynth, behind_synthesis, hls_interval, hls_latency, hls_rows
-from codesign.cost.power import Power, power
+from codesign.cost.power import Power, coefficients, power
 from codesign.devices import Device, load_device
 from codesign.ir.graph import Graph
 from codesign.plan.budget import SHELL, Resources, price
@@ -215,9 +215,8 @@ def _estimate(
     interval, latency = cycles
     whole = _sum(rows)
     watts = power(whole, device, clock_mhz, spread=_spread(taken))
-    per_row = {n: power(r, device, clock_mhz).dynamic.value * 1e3 for n, r in rows.items()}
-    by_name = {p.name: p for p in dataflow.processes}
-    processes = tuple(_process(n, by_name.get(n), r, per_row[n]) for n, r in rows.items())
+    by_name, draw = {p.name: p for p in dataflow.processes}, coefficients(device.family)
+    processes = tuple(_process(n, by_name.get(n), r, 1e3 * draw.watts(r, clock_mhz)) for n, r in rows.items())
     shares = {kind: getattr(whole, kind) / getattr(device, kind) for kind in taken}
     energy = energy_of(watts, interval.over(clock_mhz, "us"), latency.over(clock_mhz, "us"))
     return Estimate(
