@@ -206,25 +206,27 @@ def _details(row: Mapping[str, Any]) -> None:
 
 
 def _cascade(s: Mapping[str, Any]) -> None:
+    limit, _, busy = s["limit"].partition(":")
+    relief = "its bottleneck is above" if busy else "; ".join(s["relief"])
     console.say(
         f"cascade at an exit rate of {100 * s['exit_rate']:g} %, batches of {s['batch']}: {_band(s['throughput'])} frames/s; "
-        f"limit: {s['limit']}; {'; '.join(s['relief'])}"
+        f"limit: {limit}; {relief}"
     )
     waits = "without bound" if s["queue_us"] is None else f"at most {number(s['queue_us']['value'])} us on average"
     console.say(
-        f"host ({s['host']}, {s['workers']} workers): {_band(s['tail_us'])} us a frame of the tail, {_band(s['call_us'])} us a "
+        f"host: {s['host']}, workers: {s['workers']}; {_band(s['tail_us'])} us a frame of the tail, {_band(s['call_us'])} us a "
         f"call, a hard frame waits {waits}; one frame alone takes {_band(s['alone_us'])} us"
     )
     console.say(
-        f"the accelerator sets the pace from an exit rate of {100 * s['balance_rate']:.2f} %; faster than software "
-        f"{_from(s['break_even_rate'])} in a long run, {_from(s['break_even_alone'])} for single frames"
+        f"the accelerator sets the pace {_from(s['balance_rate'])}; faster than software {_from(s['break_even_rate'])} in a "
+        f"long run, {_from(s['break_even_alone'])} for single frames"
     )
 
 
 def _from(rate: float | None) -> str:
     if rate is None:
         return "at no exit rate"
-    return f"from {100 * rate:.2f} %" if rate else "at every exit rate"
+    return f"from an exit rate of {100 * rate:.2f} % on" if rate else "at every exit rate"
 
 
 def _band(figure: Mapping[str, Any], digits: int = 3) -> str:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from codesign.config import Config
 
 SKETCH_SUFFIX = ".net"
-DEFAULT_BATCH = 1024
 # The network of configs/default.toml, which a test holds it to: reading that file would take a tenth of the time there is.
 DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES = "lenet5", (28, 28, 1), 10
 DEFAULT_PRECISION = Precision(scales="power-of-two")
@@ -63,8 +62,8 @@ class EstimateOptions:
     device: str = ""
     backend: Backend = "hls"
     clock_mhz: float | None = None
-    exit_rate: float = 0.0
-    batch: int = DEFAULT_BATCH
+    exit_rate: float = 0.9
+    batch: int = 1024
     workers: int = 1
     tail_us: float | None = None
     software_us: float | None = None
