@@ -1,6 +1,6 @@
 """Drives an accelerator of codesign on a PYNQ board: batches of frames in, decisions and feature maps out.
 
-    branch = Branch("/home/xilinx/overlay")
+    branch = Branch("overlay")
     batch = branch.run(images)                  # codes (N, H, W, C), at most branch.batch frames
     batch.class_N[batch.exited_N]               # answered by the exit
     batch.features_MHWC                         # what goes on, for the tail
