@@ -18,12 +18,10 @@ from codesign.ir.graph import Graph
 from codesign.plan.budget import SHELL, Resources, price
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.plan import Plan, realize
-from codesign.plan.timing import simulate
 
 Backend = Literal["hls", "rtl"]
 BACKENDS: tuple[Backend, ...] = ("hls", "rtl")
 
-RTL_FRAMES = 6  # of the batch whose first latency is computed, as `codesign rtl` does
 # Of 51 whole designs that nothing was fitted to (docs/estimates.md): LUT within 12 %, FF within 6 %, DSP but one exact.
 RTL_BAND: Mapping[str, tuple[float, float]] = {
     "dsp": (1.0, 1.0),
@@ -31,8 +29,6 @@ RTL_BAND: Mapping[str, tuple[float, float]] = {
     "ff": (0.94, 1.06),
     "bram18": (1.0, 1.0),
 }
-EXACT_SOURCE = "computed from the schedule, to the cycle; RTL simulation counts the same"
-PORTS = 2  # registers of the ports, which `simulate` does not know
 RTL_SOURCE = "structure of the units and Yosys's netlists for 7-series (docs/estimates.md)"
 RTL_ELSEWHERE = 1.15  # the estimate speaks of 7-series: on another family the band is this much wider, assumed
 
@@ -167,6 +163,7 @@ def estimate(
 
 def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, quick: bool) -> Estimate:
     # What only this backend needs is imported here: an estimate has 0.3 s in all.
+    from codesign.cost.latency import EXACT, rtl_latency
     from codesign.cost.rtl import rtl_breakdown, unit_price
     from codesign.plan.exact import for_rtl
 
@@ -176,7 +173,7 @@ def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, qui
     rows["FIFOs"] = sum((rows.pop(name) for name in fifos), Resources())
     if device.processor:
         rows["shell"] = SHELL
-    cycles = Figure.exact(dataflow.bound, "cycles", EXACT_SOURCE), _rtl_latency(dataflow, quick=quick)
+    cycles = Figure.exact(dataflow.bound, "cycles", EXACT), rtl_latency(dataflow, quick=quick)
     whole, wider = _sum(rows), 1.0 if device.family == "7series" else RTL_ELSEWHERE
     taken = {
         kind: Figure.around(getattr(whole, kind), low / wider, high * wider, kind, RTL_SOURCE)
@@ -184,20 +181,6 @@ def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, qui
     }
     hold = bottleneck(dataflow, device, whole, lambda p: unit_price(p.op, p.folding, p.types))
     return _estimate(name, dataflow, device, "rtl", clock_mhz, cycles, rows, taken, {}, hold)
-
-
-def _rtl_latency(dataflow: Dataflow, *, quick: bool) -> Figure:
-    """Cycles from the first word in to the first result out; quickly between FIFOs that are never full at full rate, and
-    frames that come evenly, at which the depths hold nobody back."""
-    from codesign.plan.exact import latency, rtl_timing
-
-    if not quick:
-        return Figure.exact(rtl_timing(dataflow, RTL_FRAMES).latency_cycles, "cycles", EXACT_SOURCE)
-    depths = {p.name: latency(p.op, p.folding, p.types) for p in dataflow.processes}
-    low, high = (
-        PORTS + simulate(dataflow, 2, pipeline=depths, pace=pace).latency_cycles for pace in (0, dataflow.bound)
-    )
-    return Figure(low, low, high, "cycles", "computed from the schedule, without and with FIFOs that hold back")
 
 
 def _estimate(
