@@ -27,13 +27,14 @@ exit final = last
 """
 WEIGHED = {"matrix_vector", "channel_dot", "add"}  # their results are as wide as their very constants make them
 
+SLOW = pytest.mark.slow  # a second of torch each
 CASES = [
     ("lenet5", {}, "power-of-two"),
-    ("lenet5", {"stem_channels": 3, "branch_channels": 5, "branch_stride": 2}, "per-channel"),
-    ("vgg_cifar", {"width": 0.25}, "per-channel"),
     ("resnet_cifar", {"width": 0.25, "blocks": 2}, "power-of-two"),
+    pytest.param("lenet5", {"stem_channels": 3, "branch_channels": 5, "branch_stride": 2}, "per-channel", marks=SLOW),
+    pytest.param("vgg_cifar", {"width": 0.25}, "per-channel", marks=SLOW),
     ("mobile_cifar", {"width": 0.25}, "per-channel"),
-    ("mobile_cifar", {"width": 0.5, "exits": 2}, "power-of-two"),
+    pytest.param("mobile_cifar", {"width": 0.5, "exits": 2}, "power-of-two", marks=SLOW),
 ]
 
 
