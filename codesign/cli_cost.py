@@ -32,7 +32,7 @@ def add_commands(commands: Any, common: Common) -> None:
     )
     estimate.add_argument("--backend", choices=("hls", "rtl"), default="hls", help="HLS C++ or SystemVerilog")
     estimate.add_argument("--clock", type=float, metavar="MHZ", help="another clock than the plan's")
-    estimate.add_argument("--exit-rate", type=float, default=0.9, metavar="P", help="share of frames that stop early")
+    estimate.add_argument("--exit-rate", type=float, metavar="P", help="share of frames that stop early")
     estimate.add_argument("--batch", type=int, default=1024, metavar="N", help="frames a batch of the accelerator")
     estimate.add_argument("--workers", type=int, default=1, metavar="N", help="threads that finish hard frames")
     estimate.add_argument("--tail-us", type=float, metavar="US", help="a worker's time for a frame behind the exit")
@@ -209,8 +209,8 @@ def _cascade(s: Mapping[str, Any]) -> None:
     limit, _, busy = s["limit"].partition(":")
     relief = "its bottleneck is above" if busy else "; ".join(s["relief"])
     console.say(
-        f"cascade at an exit rate of {100 * s['exit_rate']:g} %, batches of {s['batch']}: {_band(s['throughput'])} frames/s; "
-        f"limit: {limit}; {relief}"
+        f"cascade at an exit rate of {100 * s['exit_rate']:.4g} % ({s['exit_rate_source']}), batches of {s['batch']}: "
+        f"{_band(s['throughput'])} frames/s; limit: {limit}; {relief}"
     )
     waits = "without bound" if s["queue_us"] is None else f"at most {number(s['queue_us']['value'])} us on average"
     console.say(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from codesign.config import Config
 
 SKETCH_SUFFIX = ".net"
+ASSUMED_RATE = 0.9  # of frames that stop early, where nobody has trained the network
 # The network of configs/default.toml, which a test holds it to: reading that file would take a tenth of the time there is.
 DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES = "lenet5", (28, 28, 1), 10
 DEFAULT_PRECISION = Precision(scales="power-of-two")
@@ -57,12 +58,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class EstimateOptions:
-    """`device` "" is the config's own, and every device where there is no config; `measure` times the tail here."""
+    """`device` "" is the config's own, and every device where there is no config. `exit_rate` None is the one that the run
+    has seen, or else ASSUMED_RATE; `measure` times the tail here."""
 
     device: str = ""
     backend: Backend = "hls"
     clock_mhz: float | None = None
-    exit_rate: float = 0.9
+    exit_rate: float | None = None
     batch: int = 1024
     workers: int = 1
     tail_us: float | None = None
@@ -214,8 +216,9 @@ def _priced(network: Network, device: Device, options: EstimateOptions, times: d
     except CodesignError as error:
         return {"device": device.name, "problem": str(error).replace("\n", ";")}
     host = _host(network, device, options, times)
-    whole = system(found, host, options.exit_rate, options.batch)
-    return {"plan": source, **found.to_json(), "system": whole.to_json()}
+    rate, rate_source = _exit_rate(network.folder, options.exit_rate)
+    whole = {**system(found, host, rate, options.batch).to_json(), "exit_rate_source": rate_source}
+    return {"plan": source, **found.to_json(), "system": whole}
 
 
 def _host(network: Network, device: Device, options: EstimateOptions, times: dict[str, Any]) -> Host:
@@ -235,6 +238,23 @@ def _host_times(network: Network, options: EstimateOptions) -> dict[str, Any]:
 
         return measured_times(network.cut, network.graph)
     return dict(_recorded(network.folder)) if network.folder is not None else {}
+
+
+def _exit_rate(folder: Path | None, given: float | None) -> tuple[float, str]:
+    """The share of frames that stop early, and where it is from: given, the run's own thresholds, or assumed."""
+    if given is not None:
+        return given, "given"
+    if folder is not None:
+        from codesign.files import RunFolder, read_json
+
+        metrics = RunFolder(folder).read_metrics()
+        if "exit_rate" in metrics.get("bench", {}):
+            return metrics["bench"]["exit_rate"], "test frames of `codesign bench`"
+        if (folder / "tune" / "tune.json").exists():
+            return read_json(folder / "tune" / "tune.json")["exit_rate"], "calibration frames of `codesign tune`"
+        if "cascade" in metrics.get("evaluate", {}):
+            return metrics["evaluate"]["cascade"]["exit_rate"], "test frames of `codesign evaluate`"
+    return ASSUMED_RATE, "assumed"
 
 
 def _recorded(folder: Path) -> Iterator[tuple[str, Any]]:

@@ -20,7 +20,7 @@ from codesign.files import cache_folder, write_atomic
 
 SHIPPED = Path(__file__).parents[1] / "cost" / "default_estimates.json"
 CODE = ("ir", "ops", "passes", "plan", "cost", "devices", "flow")
-RUN_FILES = ("config.json", "graph.json", "plan.json", "metrics.json")
+RUN_FILES = ("config.json", "graph.json", "plan.json", "metrics.json", "tune/tune.json")
 KEPT = 200  # answers, of some 10 kB each; the oldest go
 
 

@@ -109,6 +109,11 @@ def test_a_run_folders_graph_and_plan_are_used_and_named(tmp_path: Path, capsys:
     assert "plan.json" in second["estimates"][0]["plan"]
     assert second["estimates"][0]["interval_cycles"]["value"] == slow.interval_cycles
     assert asked(capsys, "default", "--device", "kv260")["estimates"][0]["plan"].startswith("planned")
+    assert second["estimates"][0]["system"]["exit_rate_source"] == "assumed"
+    times = {"exit_rate": 0.97, "model": {"tail_us": 3.0}, "cpp_images_per_s": 250_000.0}
+    write_json(run / "metrics.json", {"bench": times})
+    measured = asked(capsys, str(run))["estimates"][0]["system"]
+    assert (measured["exit_rate"], measured["tail_us"]["value"], measured["software_us"]["value"]) == (0.97, 3.0, 4.0)
     write_json(run / "config.json", config_to_dict(replace(config, seed=9)))
     assert "sketch" in asked(capsys, "default")["source"]  # the graph is another config's
 
