@@ -185,3 +185,10 @@ def test_wrong_targets_and_figures_are_errors(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('[data]\ndataset = "npz"\npath = "x.npz"\n')
     with pytest.raises(ConfigError, match="size of frames"):
         find_network("own.toml")
+
+
+@pytest.mark.slow
+def test_a_workers_times_can_be_measured_here(net: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, net, "--device", "vc709", "--measure")["estimates"][0]["system"]
+    assert found["host"] == "this machine" and "measured" in found["tail_us"]["source"]
+    assert 0 < found["tail_us"]["value"] < 10_000 and found["software_us"]["value"] > 0
