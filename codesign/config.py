@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import sys
 import tomllib
@@ -81,6 +82,17 @@ class QuantizeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SlimConfig:
+    """Several widths over one set of weights; without widths, the network is an ordinary one."""
+
+    widths: tuple[float, ...] = ()  # shares of the channels, narrow to wide, the last 1
+    recipe: Literal["sandwich", "joint", "incremental", "causal"] = "sandwich"
+    step: int = 4  # every width's channels are a multiple of it
+    random: int = 2  # widths between the narrowest and the widest that a step of sandwich or causal trains
+    distill: float = 0.5  # share of the widest network's answers, beside the labels, in what they learn from
+
+
+@dataclass(frozen=True, slots=True)
 class ExitConfig:
     """Which exit goes into hardware and how it decides."""
 
@@ -111,6 +123,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    slim: SlimConfig = field(default_factory=SlimConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     exit: ExitConfig = field(default_factory=ExitConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
@@ -178,6 +191,21 @@ def _check_values(config: Config, where: str) -> None:
             where=place,
             hint="use weights of 0 or more, one of them above 0",
         )
+    _check_slim(config.slim, _inside(where, "slim"))
+
+
+def _check_slim(slim: SlimConfig, where: str) -> None:
+    widths = slim.widths
+    rising = all(a < b for a, b in itertools.pairwise(widths))
+    if widths and not (rising and widths[0] > 0 and widths[-1] == 1 and len(widths) > 1):
+        what = f"{list(widths)} are no widths to slim to"
+        raise ConfigError(
+            what, where=_inside(where, "widths"), hint="give two or more, rising, the last 1, such as [0.5, 1.0]"
+        )
+    if slim.step < 1 or slim.random < 0 or not 0 <= slim.distill <= 1:
+        key = "step" if slim.step < 1 else "random" if slim.random < 0 else "distill"
+        hint = "use a step of at least 1, random of at least 0, and distill in 0..1"
+        raise ConfigError(f"{getattr(slim, key)} is out of range", where=_inside(where, key), hint=hint)
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:

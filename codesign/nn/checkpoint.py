@@ -38,10 +38,10 @@ class Progress:
         return len(self.history)
 
 
-def fingerprint(model: nn.Module, splits: Splits, config: TrainConfig, seed: int) -> str:
-    """A hash of everything that decides a run's result: config, seed, frames, and the weights it starts from."""
+def fingerprint(model: nn.Module, splits: Splits, config: TrainConfig, seed: int, recipe: str = "") -> str:
+    """A hash of everything that decides a run's result: config, seed, recipe, frames, and the weights it starts from."""
     settings = {key: value for key, value in asdict(config).items() if key not in SAME_RESULT}
-    digest = hashlib.sha256(json.dumps([settings, seed], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, seed], sort_keys=True).encode() + recipe.encode())
     for name, value in state_of(model).items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.numpy().tobytes())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.console import Console
@@ -26,13 +26,77 @@ from codesign.nn.predict import accuracy_of
 from codesign.nn.threads import torch_threads
 from codesign.nn.weights import load_weights, save_weights
 
-__all__ = ["load_weights", "save_weights", "train"]
+__all__ = ["Plain", "Recipe", "load_weights", "save_weights", "train"]
 
 Advance = Callable[[str], None]
 
 
+class Recipe(Protocol):
+    """What a step of training learns from, and how good the result is. It is made when the model is on its device.
+
+    A run has `stages` of `config.epochs` epochs. A stage starts from the best epoch before it, with a new optimizer.
+    """
+
+    stages: int
+
+    def begin(self, epoch: int) -> None:
+        """Called before every epoch, and so after the weights are loaded."""
+        ...
+
+    def learn(self, optimizer: Optimizer, x: Tensor, labels: Tensor) -> Tensor:
+        """One step on a batch of frames (N, C, H, W); returns its loss."""
+        ...
+
+    def accuracies(self, frames: Frames) -> dict[str, float]:
+        """The share of right answers, by the name of what answers."""
+        ...
+
+    def score(self, accuracies: Mapping[str, float]) -> float:
+        """What the best epoch has most of, in 0..1."""
+        ...
+
+    def mark(self) -> str:
+        """Settings beside the model and its config that decide the result; empty for none."""
+        ...
+
+
+class Plain(Recipe):
+    """One network with exits, all of it, from the labels."""
+
+    stages = 1
+
+    def __init__(self, model: nn.Module, config: TrainConfig, names: Sequence[str]) -> None:
+        self._model, self._config, self._names = model, config, names
+
+    def begin(self, epoch: int) -> None:
+        self._model.train()
+
+    def learn(self, optimizer: Optimizer, x: Tensor, labels: Tensor) -> Tensor:
+        exits: tuple[Tensor, ...] = self._model(x)
+        loss = exits_loss(exits, labels, self._config)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def accuracies(self, frames: Frames) -> dict[str, float]:
+        return accuracy_of(self._model, frames, self._names)
+
+    def score(self, accuracies: Mapping[str, float]) -> float:
+        return score_of(list(accuracies.values()))
+
+    def mark(self) -> str:
+        return ""
+
+
 def train(
-    model: nn.Module, splits: Splits, config: TrainConfig, seed: int, run: RunFolder, progress: bool = True
+    model: nn.Module,
+    splits: Splits,
+    config: TrainConfig,
+    seed: int,
+    run: RunFolder,
+    progress: bool = True,
+    recipe: Callable[[Any, TrainConfig, Sequence[str]], Recipe] = Plain,
 ) -> dict[str, Any]:
     """Trains `model` in place to its best epoch, writes `run.weights`, and returns what was measured.
 
@@ -47,21 +111,26 @@ def train(
     names = check_model(model, splits.shape, splits.classes)
     _check(config, len(names), len(splits.train))
     device = _device(config)
-    mark = checkpoint.fingerprint(model, splits, config, seed)
     model.to(device)
-    optimizer = make_optimizer(model, config)
+    way = recipe(model, config, names)
+    mark = checkpoint.fingerprint(model, splits, config, seed, way.mark())
+    optimizer, epochs = make_optimizer(model, config), way.stages * config.epochs
     done = checkpoint.load_checkpoint(run.checkpoint, mark, model, optimizer)
     with (
         torch_threads(config.threads),
         torch.random.fork_rng(devices=[]),
-        _bar(config, done, splits, progress) as advance,
+        _bar(config, epochs, done, splits, progress) as advance,
     ):
         x_NCHW, labels = _on_device(splits.train, device)
-        for epoch in range(done.epochs_done, config.epochs):
+        for epoch in range(done.epochs_done, epochs):
             start = time.perf_counter()
-            loss = _run_epoch(model, optimizer, x_NCHW, labels, config, (seed, epoch), advance)
-            validation = accuracy_of(model, splits.validation, names)
-            score = score_of(list(validation.values()))
+            if epoch and epoch % config.epochs == 0:
+                model.load_state_dict(done.best)
+                optimizer, done.best_score = make_optimizer(model, config), -1.0
+            way.begin(epoch)
+            loss = _run_epoch(way, optimizer, x_NCHW, labels, config, (seed, epoch), advance)
+            validation = way.accuracies(splits.validation)
+            score = way.score(validation)
             if score >= done.best_score:
                 done.best_epoch, done.best_score, done.best = epoch, score, checkpoint.state_of(model)
             seconds = time.perf_counter() - start
@@ -69,7 +138,7 @@ def train(
             checkpoint.save_checkpoint(run.checkpoint, mark, model, optimizer, done)
         model.load_state_dict(done.best)
         save_weights(model, run.weights)
-        metrics = _metrics(model, splits, names, done, seed, device)
+        metrics = _metrics(model, splits, way, done, seed, device)
     run.update_metrics("train", metrics)
     return metrics
 
@@ -93,7 +162,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def _run_epoch(
-    model: nn.Module,
+    way: Recipe,
     optimizer: Optimizer,
     x_NCHW: Tensor,
     labels: Tensor,
@@ -108,22 +177,16 @@ def _run_epoch(
     batch, steps = _steps(config, len(labels))
     order = torch.randperm(len(labels), generator=generator)[: batch * steps].to(labels.device)
     total = torch.zeros((), device=labels.device)
-    model.train()
     batches: Sequence[Tensor] = torch.split(order, batch)
     for step, indices in enumerate(batches):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, epoch * steps + step, config.epochs * steps)
+            group["lr"] = learning_rate(config, epoch % config.epochs * steps + step, config.epochs * steps)
         x = augment(x_NCHW[indices].float().mul_(PIXEL_SCALE), config.augment, generator)
         x = x.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU, for the larger networks
-        exits: tuple[Tensor, ...] = model(x)
-        loss = exits_loss(exits, labels[indices], config)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.detach()
+        total += way.learn(optimizer, x, labels[indices])
         if step % 50 == 0 or step == steps - 1:
             _check_finite(float(total), epoch)
-        advance(f"epoch {epoch + 1}/{config.epochs}")
+        advance(f"epoch {epoch + 1}/{way.stages * config.epochs}")
     return round(float(total) / steps, 6)
 
 
@@ -167,7 +230,9 @@ def _on_device(frames: Frames, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _bar(config: TrainConfig, done: checkpoint.Progress, splits: Splits, show: bool) -> Generator[Advance, None, None]:
+def _bar(
+    config: TrainConfig, epochs: int, done: checkpoint.Progress, splits: Splits, show: bool
+) -> Generator[Advance, None, None]:
     """A progress bar on standard error, or nothing where that is no terminal; yields what to call per step."""
     if not (show and sys.stderr.isatty()):
         yield lambda _text: None
@@ -175,7 +240,7 @@ def _bar(config: TrainConfig, done: checkpoint.Progress, splits: Splits, show: b
     steps = _steps(config, len(splits.train))[1]
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[best]}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("train", total=config.epochs * steps, completed=done.epochs_done * steps, best="")
+        task = bar.add_task("train", total=epochs * steps, completed=done.epochs_done * steps, best="")
 
         def advance(text: str) -> None:
             best = f"validation {100 * done.best_score:.2f} %" if done.history else ""
@@ -185,7 +250,7 @@ def _bar(config: TrainConfig, done: checkpoint.Progress, splits: Splits, show: b
 
 
 def _metrics(
-    model: nn.Module, splits: Splits, names: Sequence[str], done: checkpoint.Progress, seed: int, device: torch.device
+    model: nn.Module, splits: Splits, way: Recipe, done: checkpoint.Progress, seed: int, device: torch.device
 ) -> dict[str, Any]:
     return {
         "source": f"measured: float32, torch {torch.__version__} on {device.type}",
@@ -197,7 +262,7 @@ def _metrics(
         "epochs": done.epochs_done,
         "best_epoch": done.best_epoch + 1,
         "seconds": round(sum(record["seconds"] for record in done.history), 2),
-        "validation": accuracy_of(model, splits.validation, names),
-        "test": accuracy_of(model, splits.test, names),
+        "validation": way.accuracies(splits.validation),
+        "test": way.accuracies(splits.test),
         "history": done.history,
     }
