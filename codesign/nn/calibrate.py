@@ -29,7 +29,7 @@ def calibrate_output(unit: Unit, y: Tensor, config: QuantizeConfig) -> None:
     if unit.step.logits:
         unit.exponent.fill_(logit_exponent(y, unit.y_dtype, config))
         return
-    exponent = best_exponent(_sample(y), unit.y_dtype)
+    exponent = best_exponent(sample(y), unit.y_dtype)
     if isinstance(unit.step.layer, Add | Identity) and not unit.step.norms:
         exponent = max(exponent, unit.acc_exponent)  # a finer step than the input's holds nothing more
     unit.exponent.fill_(exponent)
@@ -40,11 +40,11 @@ def calibrate_gain(unit: Unit, config: QuantizeConfig) -> None:
     check_factors(unit, unit.step.name)
     if unit.weight is None:
         ratio = unit.gain * 2.0 ** (unit.acc_exponent - unit.grid.exponent)
-        multiplier, shift = integer_gain(ratio, _multiplier_bits(unit, config))
+        multiplier, shift = integer_gain(ratio, multiplier_bits(unit, config))
     else:
         scale = weight_scale(unit.weight.detach().double().flatten(1), unit.weight_top, config.scales == "per-channel")
         ratio = scale * 2.0 ** (unit.acc_exponent - unit.grid.exponent)
-        multiplier, shift = integer_gain(ratio, _multiplier_bits(unit, config), upwards=True)
+        multiplier, shift = integer_gain(ratio, multiplier_bits(unit, config), upwards=True)
     unit.multiplier.copy_(multiplier)
     unit.shift.fill_(shift)
 
@@ -115,7 +115,7 @@ def integer_gain(ratio_C: Tensor, bits: int, *, upwards: bool = False) -> tuple[
     return (scaled.ceil() if upwards else scaled.round()).long(), shift
 
 
-def _multiplier_bits(unit: Unit, config: QuantizeConfig) -> int:
+def multiplier_bits(unit: Unit, config: QuantizeConfig) -> int:
     """The configured bits, or fewer where the widest accumulator leaves no room for them."""
     bits = max(grid.dtype.bits for grid in unit.x_grids)
     if isinstance(unit.step.layer, Conv | Linear):
@@ -126,7 +126,7 @@ def _multiplier_bits(unit: Unit, config: QuantizeConfig) -> int:
     return max(1, min(config.multiplier_bits, WIDE_BITS - bits))
 
 
-def _sample(values: Tensor) -> Tensor:
+def sample(values: Tensor) -> Tensor:
     """At most SAMPLE of the values, evenly spread, with the extremes kept."""
     flat = values.flatten()
     if flat.numel() <= SAMPLE:

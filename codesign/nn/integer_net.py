@@ -37,7 +37,9 @@ class QuantizedNet(nn.Module):
     float32 and carries gradients to the real weights.
     """
 
-    def __init__(self, model: nn.Module, input_shape: tuple[int, int, int], config: QuantizeConfig) -> None:
+    def __init__(
+        self, model: nn.Module, input_shape: tuple[int, int, int], config: QuantizeConfig, kind: type[Unit] = Unit
+    ) -> None:
         super().__init__()
         self.config, self.input_shape = config, input_shape
         self.steps = fuse(trace(model, input_shape))
@@ -48,7 +50,7 @@ class QuantizedNet(nn.Module):
         for step in self.steps.steps:
             signed[step.name] = _signed(step, [signed[i] for i in step.inputs])
             if step.rounds:
-                unit = _unit(step, model, self.steps, config, signed[step.name])
+                unit = _unit(kind, step, model, self.steps, config, signed[step.name])
                 self._by_name[step.name] = unit
                 self.units.append(unit)
         self.connect()
@@ -180,12 +182,12 @@ def _check_range(where: str, value: int, least: int, most: int) -> None:
         raise ConfigError(f"must be in {least}..{most}, not {value}", where=where)
 
 
-def _unit(step: Step, model: nn.Module, steps: Steps, config: QuantizeConfig, signed: bool) -> Unit:
+def _unit(kind: type[Unit], step: Step, model: nn.Module, steps: Steps, config: QuantizeConfig, signed: bool) -> Unit:
     bits = config.layers.get(step.name)
     weight_bits = (bits and bits.weight_bits) or config.weight_bits
     activation_bits = (bits and bits.activation_bits) or config.activation_bits
     dtype = IntType(config.logit_bits) if step.logits else IntType(activation_bits, signed)
-    return Unit(step, model, steps.shapes[step.inputs[0]], steps.shapes[step.name], weight_bits, dtype)
+    return kind(step, model, steps.shapes[step.inputs[0]], steps.shapes[step.name], weight_bits, dtype)
 
 
 def _signed(step: Step, inputs: Sequence[bool]) -> bool:

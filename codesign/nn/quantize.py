@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from codesign.nn.data.frames import Frames, Splits
 from codesign.nn.integer_net import PIXELS, QuantizedNet, pixel_codes
 from codesign.nn.predict import accuracy, accuracy_of
 from codesign.nn.qat import fine_tune
+from codesign.nn.slim_units import SharedUnit
 from codesign.nn.units import MAX_EXPONENT, MAX_SHIFT, Unit
 from codesign.nn.weights import HINT, check_tensors, read_tensors, write_tensors
 
@@ -85,15 +87,20 @@ def calibrate_net(net: QuantizedNet, images: NDArray[np.uint8]) -> None:
 def widen_logits(net: QuantizedNet, images: NDArray[np.uint8]) -> None:
     """Doubles the scale of every exit's logits until none of these frames' logits saturate."""
     while clipped := [name for name, share in net.saturation(images).items() if share and net.unit(name).step.logits]:
-        for name in clipped:
-            unit = net.unit(name)
-            if int(unit.shift) >= MAX_SHIFT or unit.grid.exponent >= 0:
-                raise ConfigError(
-                    f"logits of {name} do not fit {unit.y_dtype}", where="quantize.logit_bits", hint="use more bits"
-                )
-            unit.exponent += 1
-            unit.shift += 1
-        _follow_inputs(net)
+        double_logits(net, clipped)
+
+
+def double_logits(net: QuantizedNet, names: Iterable[str]) -> None:
+    """Doubles the scale of these units, which compute logits; raises ConfigError where whole logits do not fit."""
+    for name in names:
+        unit = net.unit(name)
+        if int(unit.shift) >= MAX_SHIFT or unit.grid.exponent >= 0:
+            raise ConfigError(
+                f"logits of {name} do not fit {unit.y_dtype}", where="quantize.logit_bits", hint="use more bits"
+            )
+        unit.exponent += 1
+        unit.shift += 1
+    _follow_inputs(net)
 
 
 def _follow_inputs(net: QuantizedNet) -> None:
@@ -132,7 +139,8 @@ def quantized_accuracy(net: QuantizedNet, frames: Frames) -> dict[str, float]:
 def save_quantized(net: QuantizedNet, path: Path) -> None:
     """Writes the real weights, scales and settings; loading needs the same network and no data."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(net).items()}
-    write_tensors(tensors, path, {"quantize": json.dumps(asdict(net.config))})
+    shared = any(isinstance(unit, SharedUnit) for unit in net.rounding())
+    write_tensors(tensors, path, {"quantize": json.dumps(asdict(net.config))} | ({"units": "shared"} if shared else {}))
 
 
 def load_quantized(model: nn.Module, input_shape: tuple[int, int, int], path: Path) -> QuantizedNet:
@@ -145,7 +153,7 @@ def load_quantized(model: nn.Module, input_shape: tuple[int, int, int], path: Pa
         config = config_from({"quantize": json.loads(metadata["quantize"])}, where=str(path)).quantize
     except (CodesignError, ValueError, KeyError) as error:
         raise ModelError(f"was not written by quantize: {error}", where=str(path), hint=HINT) from error
-    net = QuantizedNet(model, input_shape, config)
+    net = QuantizedNet(model, input_shape, config, SharedUnit if metadata.get("units") == "shared" else Unit)
     wanted = _tensors(net)
     check_tensors(tensors, wanted, str(path))
     for name, value in wanted.items():
@@ -163,6 +171,7 @@ def _check_scales(net: QuantizedNet, where: str) -> None:
     for unit in net.rounding():
         multiplier, shift, exponent = unit.multiplier, int(unit.shift), int(unit.exponent)
         fits = 0 <= shift <= MAX_SHIFT and abs(exponent) <= MAX_EXPONENT and int(multiplier.abs().max()) < 1 << 32
-        if not fits or (unit.weight is not None and int(multiplier.min()) < 1):
+        free = unit.weight is None or isinstance(unit, SharedUnit)
+        if not fits or (not free and int(multiplier.min()) < 1):
             raise ModelError(f"scales of {unit.step.name} are out of range", where=where, hint=HINT)
         calibrate.check_factors(unit, where)

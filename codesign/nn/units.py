@@ -62,7 +62,7 @@ class Unit(nn.Module):
             gain = gain / (x[1] * x[2])
         self.weight = None if weight is None else nn.Parameter(weight.float())
         self.bias = nn.Parameter(bias.float(), requires_grad=weight is not None or bool(step.norms))
-        self.register_buffer("gain", gain)  # float64 of `real`; where there are weights it is folded into them
+        self.register_buffer("gain", gain)  # float64 of `real`; 1 where it is folded into the weights
         self.register_buffer("multiplier", torch.ones(y[0], dtype=torch.int64))
         self.register_buffer("shift", torch.tensor(0))
         self.register_buffer("exponent", torch.tensor(0))
@@ -112,8 +112,7 @@ class Unit(nn.Module):
         """The step in real numbers: what its codes approximate."""
         weight = None if self.weight is None else self.weight.to(x[0].dtype)
         acc = self._accumulate(weight, (1,) * len(x), *x)
-        gain = torch.ones_like(self.gain) if self.weight is not None else self.gain
-        y = acc * _channels(gain.to(acc), acc) + _channels(self.bias.to(acc), acc)
+        y = acc * _channels(self.gain.to(acc), acc) + _channels(self.bias.to(acc), acc)
         return y.clamp(0, self.step.high) if self.step.relu else y
 
     def forward(self, *x: Tensor) -> Tensor:
@@ -161,6 +160,12 @@ class Unit(nn.Module):
 
 def folded(step: Step, model: nn.Module, channels: int) -> tuple[Tensor | None, Tensor, Tensor]:
     """(weight, bias, gain) of a step in float64, its batch norms folded in; gain is left 1 where there are weights."""
+    weight, bias, gain = unfolded(step, model, channels)
+    return (weight, bias, gain) if weight is None else (weight * _per_output(gain, weight), bias, torch.ones_like(gain))
+
+
+def unfolded(step: Step, model: nn.Module, channels: int) -> tuple[Tensor | None, Tensor, Tensor]:
+    """(weight, bias, gain) of a step in float64: the weights as they are, and the gain of the batch norms beside them."""
     weight, bias, gain = None, torch.zeros(channels, dtype=torch.float64), torch.ones(channels, dtype=torch.float64)
     if isinstance(step.layer, Conv | Linear):
         module: Any = model.get_submodule(step.layer.module)
@@ -174,10 +179,7 @@ def folded(step: Step, model: nn.Module, channels: int) -> tuple[Tensor | None, 
         if norm.affine:
             norm_gain, offset = norm_gain * norm.weight.detach().cpu().double(), norm.bias.detach().cpu().double()
         bias = (bias - mean) * norm_gain + offset
-        if weight is None:
-            gain = gain * norm_gain
-        else:
-            weight = weight * _per_output(norm_gain, weight)
+        gain = gain * norm_gain
     return weight, bias, gain
 
 
