@@ -210,6 +210,8 @@ def _evaluate(arguments: argparse.Namespace) -> Answer:
         console.table(
             f"Accuracy on {answer['frames']} test frames, %", ("exit", "float", "integers"), rows, _cascade(answer)
         )
+        if "widths" in answer:
+            _widths_table(answer)
     return answer, True
 
 
@@ -235,6 +237,20 @@ def _accuracy_table(
         return
     rows = [[name, *(100 * metrics[part][name] for part in shown)] for name in metrics[shown[0]]]
     console.table(f"{title}, %", ("exit", *shown), rows)
+
+
+def _widths_table(answer: Mapping[str, Any]) -> None:
+    rows = [
+        [f"{entry['width']:g}", name, 100 * entry["float"][name], 100 * entry["quantized"][name]]
+        for entry in answer["widths"]
+        for name in entry["float"]
+    ]
+    storage = answer["storage"]
+    note = (
+        f"bits of weights for all widths {storage['weights_ratio']:.3f} times those of the widest, "
+        f"with requantizers {storage['ratio']:.3f} times"
+    )
+    console.table("Accuracy of every width, %", ("width", "exit", "float", "integers"), rows, (note,))
 
 
 def _speed(estimate: Mapping[str, Any]) -> str:

@@ -37,6 +37,10 @@ def evaluate(experiment: Experiment) -> dict[str, Any]:
         "frames": len(test.labels_N),
         "source": f"exact integer model on the test split; {checked} frames checked against the golden model",
     }
+    if config.slim.widths:
+        from codesign.flow.slim import evaluate_slim
+
+        metrics |= evaluate_slim(experiment)
     with experiment.locked():
         folder.update_metrics("evaluate", metrics)
     return metrics

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from codesign.nn.data.frames import Splits
+    from codesign.nn.slim import Slimmable
 
 Say = Callable[[str], None]
 
@@ -44,9 +45,11 @@ class Experiment:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The network with the weights of the run folder."""
+        """The network with the weights of the run folder; of a slimmable one, the widest."""
         from codesign.nn.weights import load_weights
 
+        if self.config.slim.widths:
+            return self.slimmable.widest
         model = self.fresh_model()
         load_weights(model, self.folder.weights)
         return model
@@ -56,6 +59,21 @@ class Experiment:
         from codesign.nn.models.registry import build_model
 
         return build_model(self.config.model, self.splits.shape, self.splits.classes, seed=self.config.seed)
+
+    @cached_property
+    def slimmable(self) -> Slimmable:
+        """The network at all widths, with the weights of the run folder."""
+        from codesign.nn.weights import load_weights
+
+        model = self.fresh_slimmable()
+        load_weights(model, self.folder.weights)
+        return model
+
+    def fresh_slimmable(self) -> Slimmable:
+        """The network at all widths with its first, random weights."""
+        from codesign.nn.slim import Slimmable
+
+        return Slimmable(self.fresh_model(), self.splits.shape, self.config.slim)
 
     @property
     def data_key(self) -> dict[str, Any]:
@@ -70,8 +88,9 @@ class Experiment:
     @property
     def model_key(self) -> dict[str, Any]:
         """What decides the network: config, and for a class of the user's own the content of its source file."""
-        model = self.config.model
-        return {"model": model, **({"code": _source_hash(model.name)} if ":" in model.name else {})}
+        model, slim = self.config.model, self.config.slim
+        code = {"code": _source_hash(model.name)} if ":" in model.name else {}
+        return {"model": model, **code, **({"slim": slim} if slim.widths else {})}
 
     @contextmanager
     def locked(self) -> Generator[None]:

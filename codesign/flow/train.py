@@ -31,11 +31,16 @@ def train(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
         experiment.say(
             f"train: {config.model.name} on {len(splits.train)} frames of {splits.name}, {config.train.epochs} epochs"
         )
-        metrics = train_network(
-            experiment.fresh_model(), splits, config.train, config.seed, folder, progress=experiment.progress
-        )
+        settings = config.train, config.seed, folder, experiment.progress
+        if config.slim.widths:
+            from codesign.nn.slim_recipes import recipe_of
+
+            metrics = train_network(experiment.fresh_slimmable(), splits, *settings, recipe=recipe_of(config.slim))
+        else:
+            metrics = train_network(experiment.fresh_model(), splits, *settings)
         record(folder, "train", key, **code)
-        vars(experiment).pop("model", None)
+        for name in ("model", "slimmable"):
+            vars(experiment).pop(name, None)
         experiment.say(f"train: test accuracy {_percent(metrics['test'])}, {metrics['seconds']:.0f} s")
         return metrics
 

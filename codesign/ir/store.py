@@ -42,7 +42,7 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "text": print_graph(graph).splitlines(),
-        "constants": {name: _constant_to_json(constant) for name, constant in constants_of(graph).items()},
+        "constants": {name: constant_to_json(constant) for name, constant in constants_of(graph).items()},
     }
 
 
@@ -63,7 +63,7 @@ def graph_from_json(value: Any, ops: Mapping[str, type], *, where: str = "graph"
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in cast(list[Any], lines)):
         raise GraphError("'text' is not a list of lines", where=where, hint=_AGAIN)
     constants = _table(table.get("constants"), f"{where}: constants")
-    read = {name: _constant_from_json(item, f"{where}: constant @{name}") for name, item in constants.items()}
+    read = {name: constant_from_json(item, f"{where}: constant @{name}") for name, item in constants.items()}
     return parse_graph("\n".join(cast(list[str], lines)), ops, read, where=where)
 
 
@@ -79,12 +79,14 @@ def _stored(dtype: IntType) -> np.dtype[Any]:
     return np.dtype(f"<{'i' if dtype.signed else 'u'}{size}")
 
 
-def _constant_to_json(constant: Constant) -> dict[str, Any]:
+def constant_to_json(constant: Constant) -> dict[str, Any]:
+    """The constant as JSON can hold it; `constant_from_json` turns it back."""
     data = constant.array.astype(_stored(constant.dtype)).tobytes()
     return {"type": str(constant.dtype), "shape": list(constant.shape), "data": base64.b64encode(data).decode("ascii")}
 
 
-def _constant_from_json(value: Any, where: str) -> Constant:
+def constant_from_json(value: Any, where: str) -> Constant:
+    """The constant that a JSON value describes; raises GraphError saying where it is damaged."""
     table = _table(value, where)
     dtype, shape = _dtype(table.get("type"), where), _shape(table.get("shape"), where)
     try:

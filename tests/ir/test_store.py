@@ -36,10 +36,10 @@ def test_any_graph_survives_a_file(tmp_path_factory: pytest.TempPathFactory, gra
 def test_any_constant_takes_the_narrowest_bytes(constant: Constant) -> None:
     from codesign.ir import store
 
-    table = store._constant_to_json(constant)  # pyright: ignore[reportPrivateUsage]
+    table = store.constant_to_json(constant)
     size = len(base64.b64decode(table["data"])) // max(1, constant.array.size)
     assert size == 0 or ((size in (1, 2, 4, 8) and 4 * size < constant.dtype.bits <= 8 * size) or size == 1)
-    assert store._constant_from_json(json.loads(json.dumps(table)), "here") == constant  # pyright: ignore[reportPrivateUsage]
+    assert store.constant_from_json(json.loads(json.dumps(table)), "here") == constant
 
 
 def test_the_format_is_plain() -> None:
