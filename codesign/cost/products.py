@@ -69,11 +69,12 @@ def _matrix(unit: Unit) -> _Matrix:
 
 
 def _slice(m: _Matrix, choices: int, copies: int, *, wide: bool) -> Parts:
-    """The chunk of a beat that is worked on. DSPs have its register inside; products in LUTs need one."""
+    """The chunk of a beat that is worked on. DSPs have its registers inside; products in LUTs need them."""
     bits = m.simd * m.x_bits * copies
     w_bits = m.w_bits + m.p_bits if wide else m.w_bits
     soft = not multipliers(m.x_bits + (not m.x_signed), w_bits, m.p_bits + (m.p_bits if wide else 0))
-    return Parts(lut=bits * mux(choices), ff=bits if soft else 0)
+    registers = 1 if m.weights is not None else 2  # as many cycles as the weights take
+    return Parts(lut=bits * mux(choices), ff=registers * bits if soft else 0)
 
 
 def _single(m: _Matrix, weights: Codes | None, accumulates: bool, folds: int) -> Parts:

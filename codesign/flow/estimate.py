@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,7 @@ def precision_of(config: Config) -> Precision:
     )
 
 
+@lru_cache(maxsize=16)
 def products_of(graph: Graph) -> int:
     """Multiplications of a frame, of weights and of requantizers."""
     total = 0

@@ -2,9 +2,7 @@
 
 Importing numpy and this package takes most of the time of an estimate, so the second one of the same thing imports
 neither. An answer is found by what was asked and by path, size and time of every file it depends on: the package's
-own code, the target, and what its run folder has. The answers for the default network come with the package, with the
-hash of the code that computed them; other code does not believe them. `python -m codesign.flow.estimate_cache` makes them
-anew. This module may import nothing but the standard library until then.
+own code, the target, and what its run folder has. This module may import nothing but the standard library until then.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from typing import Any
 
 from codesign.files import cache_folder, write_atomic
 
-SHIPPED = Path(__file__).parents[1] / "cost" / "default_estimates.json"
 CODE = ("ir", "ops", "passes", "plan", "cost", "devices", "flow")
 RUN_FILES = ("config.json", "graph.json", "plan.json", "metrics.json", "tune/tune.json")
 KEPT = 200  # answers, of some 10 kB each; the oldest go
@@ -33,7 +30,7 @@ def remembered(
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        answer = (_shipped(asked) if target is None else None) or make()
+        answer = make()
     try:
         write_atomic(path, json.dumps(answer))
         _forget(folder)
@@ -54,26 +51,6 @@ def _code() -> Iterator[Path]:
     for name in CODE:
         for folder, _, files in sorted(os.walk(package / name)):
             yield from (Path(folder) / file for file in sorted(files) if file.endswith((".py", ".toml")))
-
-
-def code_hash() -> str:
-    """The hash of what an estimate of the default network is computed by: of `cost` all but single layers, of `flow` the step."""
-    package, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in _code():
-        parts = path.relative_to(package).parts
-        if parts[:2] != ("cost", "layers") and (parts[0] not in ("config.py", "flow") or parts[-1] == "estimate.py"):
-            digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _shipped(asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The answer that came with the package, where it was computed by this very code."""
-    try:
-        shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
-        answer = shipped["answers"].get(json.dumps(asked, sort_keys=True))
-    except (OSError, ValueError, KeyError):
-        return None
-    return answer if answer is not None and shipped["code"] == code_hash() else None
 
 
 def _target_files(target: Path, run: str | None) -> Iterator[Path]:
@@ -108,21 +85,3 @@ def _forget(folder: Path) -> None:
     answers = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     for path in answers[: max(0, len(answers) - KEPT)]:
         path.unlink(missing_ok=True)
-
-
-def ship() -> int:
-    """Computes the answers for the default network and writes them into the package; returns how many there are."""
-    from dataclasses import asdict
-
-    from codesign.flow.estimate import EstimateOptions, estimate_target
-
-    answers: dict[str, Any] = {}
-    for backend in ("hls", "rtl"):
-        options = EstimateOptions(backend=backend)
-        answers[json.dumps(asdict(options), sort_keys=True)] = estimate_target(None, options)
-    write_atomic(SHIPPED, json.dumps({"code": code_hash(), "answers": answers}) + "\n")
-    return len(answers)
-
-
-if __name__ == "__main__":
-    print(f"{ship()} answers in {SHIPPED}")

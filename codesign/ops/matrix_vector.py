@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,7 +51,7 @@ class MatrixVector(Op):
             raise GraphError(
                 f"weights {self.weights} do not fit {vector.channels} inputs", hint="weights are (outputs, inputs)"
             )
-        low, high = self._range(vector.dtype)
+        low, high = _bounds(self.weights, vector.dtype)
         return TensorType((*vector.shape[:2], self.weights.shape[0]), IntType.holding(low, high))
 
     def golden(self, *x: Codes) -> Codes:
@@ -158,13 +159,6 @@ class MatrixVector(Op):
         pe, lanes = folding.pe // pixels, folding.lanes // pixels
         return _Tiling(pixels, pe, inputs // lanes, lanes // folding.simd, outputs // pe)
 
-    def _range(self, dtype: IntType) -> tuple[int, int]:
-        """The bounds of every partial sum, zero included."""
-        w_OI = self.weights.array
-        low = np.minimum(w_OI * dtype.min, w_OI * dtype.max).sum(axis=1).min()
-        high = np.maximum(w_OI * dtype.min, w_OI * dtype.max).sum(axis=1).max()
-        return min(int(low), 0), max(int(high), 0)
-
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         rng = np.random.default_rng(1)
@@ -184,3 +178,12 @@ class MatrixVector(Op):
             case((1, 2, 4), IntType(20), 2, 16),
             zero,
         )
+
+
+@lru_cache(maxsize=4096)
+def _bounds(weights: Constant, x: IntType) -> tuple[int, int]:
+    """The bounds of every partial sum over all inputs of type x, zero included."""
+    w_OI = weights.array
+    low = np.minimum(w_OI * x.min, w_OI * x.max).sum(axis=1).min()
+    high = np.maximum(w_OI * x.min, w_OI * x.max).sum(axis=1).max()
+    return min(int(low), 0), max(int(high), 0)

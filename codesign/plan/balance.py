@@ -21,7 +21,7 @@ from codesign.plan.build import build, conversion
 from codesign.plan.dataflow import MAX_BEAT_BITS, Dataflow, cycles, input_lanes, legal
 from codesign.plan.fabric import spare_dsps
 from codesign.plan.fifos import size_fifos
-from codesign.plan.options import BEAT, NEVER, check_fixed, cost, op_of, options
+from codesign.plan.options import BEAT, NEVER, check_fixed, cost, fastest, op_of, options
 from codesign.plan.plan import Plan
 from codesign.plan.timing import draining, simulate
 
@@ -137,7 +137,10 @@ class _Search:
         return name, least
 
     def _fastest(self, node: Node, *, several: bool) -> int:
-        return min(cycles(op_of(node), f, self._types(node)) for f in self._options(node, NEVER, several))
+        op, types = op_of(node), self._types(node)
+        if node.name not in self.fixed:
+            return fastest(op, types, several)
+        return min(cycles(op, f, types) for f in self._options(node, NEVER, several))
 
     def _several(self, goal: int) -> bool:
         """Whether beats may hold several pixels: only where the goal asks for more than a pixel a cycle."""

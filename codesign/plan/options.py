@@ -30,6 +30,12 @@ def options(op: Op, types: tuple[TensorType, ...], goal: int, several: bool) -> 
 
 
 @lru_cache(maxsize=4096)
+def fastest(op: Op, types: tuple[TensorType, ...], several: bool) -> int:
+    """The least cycles a frame at any folding; `several` as in `options`."""
+    return min(cycles(op, folding, types) for folding in options(op, types, NEVER, several))
+
+
+@lru_cache(maxsize=4096)
 def _carried(op: Op, types: tuple[TensorType, ...], several: bool) -> tuple[tuple[Folding, ...], tuple[Folding, ...]]:
     """The foldings with beats of a width to like, or else the next best, and all that a channel can carry."""
     out = op.infer(*types)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from codesign.cli import main
 from codesign.config import config_to_dict, load_config, shipped_configs
-from codesign.cost.oracle import Backend
 from codesign.devices import Device, devices, load_device
 from codesign.errors import ConfigError, FoldingError
 from codesign.files import write_json
 from codesign.flow.estimate import EstimateOptions, config_sketch, estimate_target, find_network, precision_of
-from codesign.flow.estimate_cache import SHIPPED, code_hash
 from codesign.ir.graph import Graph
 from codesign.ir.store import save_graph
 from codesign.passes.sketch_graph import sketch_graph
@@ -129,30 +127,6 @@ def test_an_answer_is_kept_until_what_it_is_made_from_changes(
         assert asked(capsys, net, "--device", "xc7z020") == first
     Path(net).write_text(NET.replace("->4", "->8"))
     assert asked(capsys, net, "--device", "xc7z020") != first
-
-
-@pytest.mark.parametrize("backend", ["hls", "rtl"])
-def test_answers_that_come_with_the_package_are_those_that_are_computed(backend: Backend) -> None:
-    shipped = json.loads(SHIPPED.read_text())
-    if shipped["code"] != code_hash():
-        pytest.skip(
-            "made by other code, which does not use them; `python -m codesign.flow.estimate_cache` makes them anew"
-        )
-    options = EstimateOptions(backend=backend)
-    computed = estimate_target(None, options)
-    assert shipped["answers"][json.dumps(asdict(options), sort_keys=True)] == json.loads(json.dumps(computed))
-
-
-def test_answers_of_other_code_are_not_believed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import codesign.flow.estimate_cache as cache
-
-    old = tmp_path / "old.json"
-    key = json.dumps(asdict(EstimateOptions()), sort_keys=True)
-    old.write_text(json.dumps({"code": "0", "answers": {key: {"estimates": [], "network": "wrong"}}}))
-    monkeypatch.setattr(cache, "SHIPPED", old)
-    assert asked(capsys)["network"] == "default_head"
 
 
 def test_given_times_and_rates_go_into_the_cascade(net: str, capsys: pytest.CaptureFixture[str]) -> None:
