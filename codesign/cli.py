@@ -250,7 +250,20 @@ def _widths_table(answer: Mapping[str, Any]) -> None:
         f"bits of weights for all widths {storage['weights_ratio']:.3f} times those of the widest, "
         f"with requantizers {storage['ratio']:.3f} times"
     )
-    console.table("Accuracy of every width, %", ("width", "exit", "float", "integers"), rows, (note,))
+    console.table(
+        "Accuracy of every width, %", ("width", "exit", "float", "integers"), rows, (note, *_steps_up(answer))
+    )
+
+
+def _steps_up(answer: Mapping[str, Any]) -> list[str]:
+    """One line for each cascade from width to width."""
+    return [
+        "stepping up "
+        + ", ".join(f"{s['width']:g}/{s['exit']} ({100 * s['rate']:.1f} %)" for s in cascade["stages"])
+        + f": accuracy {100 * cascade['accuracy']:.2f} %, {100 * cascade['products'] / cascade['products_last_alone']:.0f} % "
+        f"of the last stage's products, which alone has {100 * cascade['last_alone']:.2f} %"
+        for cascade in answer["step_up"]
+    ]
 
 
 def _speed(estimate: Mapping[str, Any]) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from codesign.flow.experiment import Experiment
-from codesign.flow.quantize import Answers, load_answers, load_samples, record_answers
+from codesign.flow.quantize import SPLITS, Answers, load_answers, load_samples, record_answers
+from codesign.flow.slim_cascade import step_up
 from codesign.flow.slim_graphs import check_nested, graphs_path, load_graphs, save_graphs, storage_bits
+from codesign.ir.graph import Graph, identifier
 from codesign.ops import OPS
-
-if TYPE_CHECKING:
-    from codesign.ir.graph import Graph
 
 
 def quantize_slim(experiment: Experiment) -> None:
     """Writes graphs.json with every width, graph.json with the widest, and the answers of each."""
-    from codesign.ir.graph import identifier
     from codesign.ir.store import save_graph
     from codesign.nn.export import export
     from codesign.nn.slim_quantize import quantize_widths
@@ -37,18 +36,34 @@ def quantize_slim(experiment: Experiment) -> None:
 
 
 def evaluate_slim(experiment: Experiment) -> dict[str, Any]:
-    """Every width and exit in float and in integers, held against the golden model on a sample, and the storage."""
+    """Every width and exit in float and in integers, held against the golden model on a sample; cascades that step up
+    from width to width; and the storage."""
     from codesign.flow.evaluate import check_against_golden
 
-    folder, (*narrow, widest) = experiment.folder, experiment.config.slim.widths
+    folder, config = experiment.folder, experiment.config
     graphs = load_graphs(graphs_path(folder), OPS)
     check_nested(graphs)
-    widths: list[dict[str, Any]] = []
-    for width in (*narrow, widest):
-        answers = load_answers(folder, "test", None if width == widest else width)
-        check_against_golden(graphs[width], answers, load_samples(folder))
-        widths.append({"width": width, **_accuracies(answers)})
-    return {"widths": widths, "storage": storage_bits(graphs)}
+    answers = {
+        split: {w: load_answers(folder, split, None if w == max(graphs) else w) for w in graphs} for split in SPLITS
+    }
+    for width, graph in graphs.items():
+        check_against_golden(graph, answers["test"][width], load_samples(folder))
+    causal = config.slim.recipe == "causal"
+    return {
+        "widths": [{"width": width, **_accuracies(answers["test"][width])} for width in graphs],
+        "step_up": [step_up(graphs, answers, chain, config.exit, causal=causal) for chain in chains_of(graphs)],
+        "storage": storage_bits(graphs),
+    }
+
+
+def chains_of(graphs: Mapping[float, Graph]) -> list[list[tuple[float, str]]]:
+    """Cascades worth a look: the final exit of every width, and the first exit of every width before the last final one."""
+    widest = max(graphs)
+    first, final = graphs[widest].exits[0].name, graphs[widest].exits[-1].name
+    chains = [[(width, final) for width in graphs]]
+    if first != final:
+        chains.append([*((width, first) for width in graphs), (widest, final)])
+    return chains
 
 
 def _accuracies(answers: Answers) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ import pytest
 from codesign import cli
 from codesign.config import config_from
 from codesign.errors import ConfigError, GraphError, VerificationError
+from codesign.flow.slim_cascade import stages_of
 from codesign.flow.slim_graphs import check_nested, load_graphs, pixels_of, save_graphs, storage_bits
 from codesign.ir.graph import Graph, GraphInput, Node
 from codesign.ir.store import load_graph
@@ -49,6 +50,38 @@ def test_evaluate_prints_every_width_and_exit(run: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr().err
     assert "Accuracy of every width" in shown
     assert "1.000 times those of the widest" in shown
+    assert "stepping up 0.5/final" in shown
+
+
+def test_stepping_up_costs_what_its_stages_cost(run: Path):
+    graphs = load_graphs(run / "graphs.json", OPS)
+    weights = {w: {n: c.shape for n, c in constants_of(g).items() if n.endswith(".weights")} for w, g in graphs.items()}
+    pixels = {"stem.conv": 144, "exit1.head.conv.conv": 16, "exit1.head.linear": 1}
+    first = {w: sum(p * np.prod(weights[w][f"{n}.weights"]) for n, p in pixels.items()) for w in graphs}
+    chain = [(0.5, "exit1"), (1.0, "exit1"), (1.0, "final")]
+    again, reused = (stages_of(graphs, chain, causal=causal) for causal in (False, True))
+    assert [stage.products for stage in again[:2]] == [first[0.5], first[1.0]]
+    assert again[2].products == reused[2].products  # the stem is there already
+    # Two of four channels are new in stem and branch, and half of the logits' inputs.
+    assert reused[1].products == first[1.0] - sum(
+        p * np.prod(weights[1.0][f"{n}.weights"]) // 2 for n, p in pixels.items()
+    )
+
+
+def test_stepping_up_counts_frames_and_products(run: Path):
+    answer = json.loads((run / "metrics.json").read_text())["evaluate"]["step_up"]
+    assert [[(s["width"], s["exit"]) for s in cascade["stages"]] for cascade in answer] == [
+        [(0.5, "final"), (1.0, "final")],
+        [(0.5, "exit1"), (1.0, "exit1"), (1.0, "final")],
+    ]
+    for cascade in answer:
+        stages, come = cascade["stages"], 1.0
+        assert sum(stage["rate"] for stage in stages) == pytest.approx(1)
+        total = 0.0
+        for stage in stages:
+            total += come * stage["products"]
+            come -= stage["rate"]
+        assert cascade["products"] == pytest.approx(total)
 
 
 def test_the_widest_graph_goes_through_the_later_steps(run: Path, capsys: pytest.CaptureFixture[str]):
