@@ -48,7 +48,7 @@ def _window_control(p: Mapping[str, int], line: int, columns: int) -> Parts:
         16,  # frame
         bits_of(beats + 1) if beats > 1 else 0,
         row_bits,
-        column_bits - (p["PIXELS"] > 2),  # of the low bits that never change, Yosys keeps one
+        column_bits - (p["PIXELS"].bit_length() - 1),  # the low bits never change
         bits_of(p["STRIDE_ROWS"]),
         bits_of(1 if p["PIXELS"] > 1 else p["STRIDE_COLUMNS"]),
         bits_of(p["LAG"] + 1) + 1 if p["LAG"] else 0,
