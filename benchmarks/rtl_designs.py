@@ -11,7 +11,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "tests"), str(ROOT)]
 
-from graphs import S16, U8, Sketch  # noqa: E402
+from graphs import S16, U8, Sketch, depthwise_branch, lenet_branch, residual_branch  # noqa: E402, F401
 
 from codesign.devices import load_device  # noqa: E402
 from codesign.errors import FoldingError  # noqa: E402

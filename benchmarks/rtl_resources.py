@@ -16,8 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from graphs import depthwise_branch, lenet_branch, residual_branch
-from rtl_designs import ROOT, branch_flow, depthwise, lenet, random_flow, residual
+from rtl_designs import (
+    ROOT,
+    branch_flow,
+    depthwise,
+    depthwise_branch,
+    lenet,
+    lenet_branch,
+    random_flow,
+    residual,
+    residual_branch,
+)
 from strategies import random_graph
 
 from codesign.cost.rtl import rtl_resources
