@@ -70,7 +70,9 @@ def hls_key(experiment: Experiment) -> str:
 
     folder, package = experiment.folder, Path(codesign.__file__).parent
     code = tree_hash([package / name for name in GENERATOR], (".py", ".toml"))
-    templates = tree_hash([template_folder() / name for name in ("hls", "lib", "compat")], (".j2", ".h", ".cpp", ".tcl"))
+    templates = tree_hash(
+        [template_folder() / name for name in ("hls", "lib", "compat")], (".j2", ".h", ".cpp", ".tcl")
+    )
     inputs = {
         "graph": file_hash(folder.graph),
         "answers": file_hash(answers_path(folder)),

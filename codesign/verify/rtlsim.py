@@ -185,9 +185,7 @@ def differences(
         frame_B = np.arange(len(bad_B)) if name == "m_axis_result" else _frames_of(sent, word, len(bad_B))
         frames |= set(frame_B[bad_B].tolist())
         wrong += int(bad_B.sum())
-        first = first or (
-            f"{name}: frame {frame_B[at]}, word {at}: want {_hex(want, at)}, got {_hex(got, at)}"
-        )
+        first = first or (f"{name}: frame {frame_B[at]}, word {at}: want {_hex(want, at)}, got {_hex(got, at)}")
     for name, (must, is_) in counters.items():
         if must != is_:
             first = first or f"register {name} is {is_}, must be {must}"
