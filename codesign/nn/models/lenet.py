@@ -18,7 +18,8 @@ class LeNet5(MultiExit):
         rest   conv 5x5 (16), pool, linear 120, linear 84
         final  linear
 
-    Every convolution has a batch norm and a ReLU behind it; the norm is folded into the weights at export.
+    Every convolution has a batch norm and a ReLU behind it; the norm is folded into the weights at export. With `linear_norm` so
+    have the two linear layers of `rest`, which a slimmable network is the better for.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class LeNet5(MultiExit):
         stem_channels: int = 6,
         branch_channels: int = 16,
         branch_stride: int = 1,
+        linear_norm: bool = False,
     ) -> None:
         super().__init__()
         at_least_one(stem_channels=stem_channels, branch_channels=branch_channels, branch_stride=branch_stride)
@@ -40,16 +42,13 @@ class LeNet5(MultiExit):
         )
         features = conv(stem_channels, 16, kernel=5, padding=0, pool=2)
         rest_size = flat_size(nn.Sequential(self.stem, features), input_shape)
-        self.rest = nn.Sequential(
-            OrderedDict(
-                conv=features,
-                flatten=nn.Flatten(),
-                linear1=nn.Linear(rest_size, 120),
-                act1=nn.ReLU(),
-                linear2=nn.Linear(120, 84),
-                act2=nn.ReLU(),
-            )
-        )
+        layers: OrderedDict[str, nn.Module] = OrderedDict(conv=features, flatten=nn.Flatten())
+        for number, (inputs, outputs) in enumerate(((rest_size, 120), (120, 84)), 1):
+            layers[f"linear{number}"] = nn.Linear(inputs, outputs)
+            if linear_norm:
+                layers[f"norm{number}"] = nn.BatchNorm1d(outputs)
+            layers[f"act{number}"] = nn.ReLU()
+        self.rest = nn.Sequential(layers)
         self.final = Exit(nn.Linear(84, classes))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
