@@ -110,6 +110,9 @@ class Slimmable(nn.Module):
     def alone(self, width: float, seed: int) -> nn.Module:
         """A network of the same shape as `at(width)` with weights of its own, drawn from `seed`."""
         net = copy.deepcopy(self.at(width))
+        for cut in self.cuts:
+            if cut.norm:
+                _submodule(net, cut).momentum = self._module(cut).momentum
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for module in net.modules():

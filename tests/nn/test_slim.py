@@ -250,14 +250,18 @@ def test_another_recipe_does_not_go_on_from_the_checkpoint(tmp_path: Path):
     assert RunFolder(tmp_path).weights.read_bytes() != before
 
 
-def test_a_network_alone_has_weights_of_its_own():
-    model = lenet()
+@pytest.mark.parametrize("recipe", ["sandwich", "causal"])
+def test_a_network_alone_has_weights_of_its_own(recipe: str):
+    model = lenet(recipe)
     alone = model.alone(0.5, seed=3)
     assert [p.shape for p in alone.parameters()] == [p.shape for p in model.at(0.5).parameters()]
     same = model.alone(0.5, seed=3)
     assert all(torch.equal(a, b) for a, b in zip(alone.parameters(), same.parameters(), strict=True))
     pointers = {p.data_ptr() for p in model.parameters()}
     assert not any(p.data_ptr() in pointers for p in alone.parameters())
+    before = alone.get_buffer("stem.norm.running_mean").clone()
+    alone.train()(batch())
+    assert not torch.equal(alone.get_buffer("stem.norm.running_mean"), before)
 
 
 class Odd(MultiExit):
