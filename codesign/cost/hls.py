@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil
 
 from codesign.cost.figures import Figure
@@ -92,6 +93,7 @@ def hls_interval(dataflow: Dataflow) -> Figure:
     return Figure(dataflow.bound, least, max(worst, dataflow.bound) + 1, "cycles", source)
 
 
+@lru_cache(maxsize=64)  # devices often share a plan
 def hls_latency(dataflow: Dataflow, planned: int) -> Figure:
     """Cycles of a batch of one frame, with pipelines half and at most twice as deep as estimated."""
     half = {p.name: ceil(depth_of(p) / 2) for p in dataflow.processes}

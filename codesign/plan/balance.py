@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codesign.devices import Device
 from codesign.errors import FoldingError
@@ -61,11 +62,17 @@ def balance(
         foldings=design.foldings,
         depths={c.name: c.depth for c in design.dataflow.channels},
         interval_cycles=design.dataflow.bound,  # which the FIFO depths make sure of
-        latency_cycles=simulate(design.dataflow, 1, stalling=True).latency_cycles,
+        latency_cycles=_latency(design.dataflow),
         goal=interval_cycles,
         drains=drains,
         fabric=design.dataflow.fabric,
     )
+
+
+@lru_cache(maxsize=64)  # devices often share a dataflow
+def _latency(dataflow: Dataflow) -> int:
+    """Cycles of a batch of one frame."""
+    return simulate(dataflow, 1, stalling=True).latency_cycles
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ interval of the busiest process. One place more is for FIFOs whose full flag lag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from codesign.plan.budget import bram18, storage
 from codesign.plan.dataflow import MIN_DEPTH, Channel, Dataflow
 from codesign.plan.timing import Depths, depth_of, steady
@@ -40,14 +43,20 @@ def size_fifos(dataflow: Dataflow, *, pipeline: Depths = None, pads: bool = True
     `pipeline` is the depth that is expected of every process's pipeline (None: estimated for each). Deep FIFOs fill up
     the block RAMs that they take; `pads` says that their depth is rounded up there (7-series).
     """
-    deep = deepest(dataflow, pipeline)
-    counts = (
-        steady(dataflow, dataflow.bound, pipeline=pipeline),
-        steady(dataflow, dataflow.bound, pipeline=pipeline, stalling=True),
-        steady(dataflow, dataflow.bound, pipeline=deep, stalling=True, uneven=True),
-    )
-    depths = {c.name: max(MIN_DEPTH, 1 + max(count[c.name] for count in counts)) for c in dataflow.channels}
+    depths = _least(dataflow, tuple(pipeline.items()) if isinstance(pipeline, Mapping) else pipeline)
     return dataflow.with_depths({c.name: _rounded(c, depths[c.name], pads) for c in dataflow.channels})
+
+
+@lru_cache(maxsize=64)  # devices often share a dataflow
+def _least(dataflow: Dataflow, pipeline: tuple[tuple[str, int], ...] | int | None) -> dict[str, int]:
+    """The least safe depth of every channel."""
+    expected = dict(pipeline) if isinstance(pipeline, tuple) else pipeline
+    counts = (
+        steady(dataflow, dataflow.bound, pipeline=expected),
+        steady(dataflow, dataflow.bound, pipeline=expected, stalling=True),
+        steady(dataflow, dataflow.bound, pipeline=deepest(dataflow, expected), stalling=True, uneven=True),
+    )
+    return {c.name: max(MIN_DEPTH, 1 + max(count[c.name] for count in counts)) for c in dataflow.channels}
 
 
 def deepest(dataflow: Dataflow, pipeline: Depths = None) -> dict[str, int]:
