@@ -29,7 +29,13 @@ def zoo_sketch(name: str, image: Shape, classes: int, options: Mapping[str, Any]
     return parse_sketch(text, where=name)
 
 
-def lenet5(classes: int, stem_channels: int = 6, branch_channels: int = 16, branch_stride: int = 1) -> Lines:
+def lenet5(
+    classes: int,
+    stem_channels: int = 6,
+    branch_channels: int = 16,
+    branch_stride: int = 1,
+    linear_norm: bool = False,  # changes no op: a norm is folded at export
+) -> Lines:
     yield f"stem.conv = conv2d:->{stem_channels},k5,p2,relu"
     yield "stem.pool = max_pool,k2"
     yield f"exit1.head.conv.conv = conv2d:->{branch_channels},k3,s{branch_stride},relu"
