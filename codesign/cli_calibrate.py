@@ -19,16 +19,31 @@ def add_commands(commands: Any, common: Callable[[argparse.ArgumentParser, Calla
     what.add_argument("--check", action="store_true", help="cross-validate by repository (what it does by default)")
     what.add_argument("--fit", action="store_true", help="fit to all reports and write the coefficients")
     what.add_argument("--judge", metavar="TABLE", default="", help="judge the shipped coefficients by other reports")
+    what.add_argument(
+        "--runs",
+        metavar="RUN",
+        nargs="+",
+        default=[],
+        help="correct whole designs by what `bitstream` reported of these",
+    )
     parser.add_argument(
         "--table", metavar="FILE", default="", help="reports; default: csynth_calibrate.json in CODESIGN_TABLES"
     )
-    parser.add_argument("--out", metavar="FILE", default="", help="of --fit: where to write; default: the shipped file")
+    parser.add_argument("--out", metavar="FILE", default="", help="of --fit and --runs: where to write")
     common(parser, _calibrate)
 
 
 def _calibrate(arguments: argparse.Namespace) -> Answer:
     from codesign.flow import calibrate
 
+    if arguments.runs:
+        from codesign.flow.correct import correct
+
+        answer = correct(arguments.runs, arguments.out)
+        console.say(f"{answer['file']}: reported over estimated, {len(answer['designs'])} designs")
+        for row in answer["corrections"]:
+            console.say(f"{row['backend']}: " + ", ".join(f"{k} {v:.2f}" for k, v in row["median"].items()))
+        return answer, True
     if arguments.fit:
         answer = calibrate.fit_table(arguments.table, arguments.out)
         console.say(f"fitted to {answer['layers']} layers: {answer['file']}")

@@ -38,6 +38,9 @@ def add_commands(commands: Any, common: Common) -> None:
     estimate.add_argument("--tail-us", type=float, metavar="US", help="a worker's time for a frame behind the exit")
     estimate.add_argument("--software-us", type=float, metavar="US", help="a worker's time for the whole network")
     estimate.add_argument("--measure", action="store_true", help="measure both times on this machine")
+    estimate.add_argument(
+        "--correction", metavar="FILE", default="", help="correct by designs of your own (`calibrate --runs`)"
+    )
     if any(word.startswith("--layer") for word in sys.argv) or "--help" in sys.argv or "-h" in sys.argv:
         _add_layer_options(estimate)
     common(estimate, _estimate)
@@ -70,9 +73,9 @@ def _add_layer_options(parser: argparse.ArgumentParser) -> None:
 def _estimate(arguments: argparse.Namespace) -> Answer:
     if getattr(arguments, "layer", ""):
         return _layer(arguments)
-    names = ("device", "backend", "exit_rate", "batch", "workers", "tail_us", "software_us", "measure")
+    names = ("device", "backend", "exit_rate", "batch", "workers", "tail_us", "software_us", "measure", "correction")
     asked = {"clock_mhz": arguments.clock, **{name: getattr(arguments, name) for name in names}}
-    if arguments.measure:
+    if arguments.measure or arguments.correction:
         answer = _priced(arguments, asked)
     else:
         from codesign.flow.estimate_cache import remembered

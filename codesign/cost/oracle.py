@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from codesign.cost.bottleneck import Bottleneck, bottleneck
 from codesign.cost.figures import Figure
@@ -18,6 +18,9 @@ from codesign.ir.graph import Graph
 from codesign.plan.budget import SHELL, Resources, price
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.plan import Plan, realize
+
+if TYPE_CHECKING:
+    from codesign.cost.correction import Correction
 
 Backend = Literal["hls", "rtl"]
 BACKENDS: tuple[Backend, ...] = ("hls", "rtl")
@@ -140,28 +143,32 @@ def estimate(
     *,
     clock_mhz: float | None = None,
     csynth_model: CsynthModel | None = None,
+    correction: Correction | None = None,
     quick: bool = False,
 ) -> Estimate:
     """The cost of `graph` (a head: the path to its exit) under `plan`, on the plan's device and clock unless others are given.
 
     Cycles of RTL are exact; those of HLS have the band of pipelines that the tool may make deeper. `quick` gives the latency
-    of RTL a band too: where FIFOs hold processes back, the exact one can take half a minute to settle. Raises FoldingError
-    for a plan of another graph.
+    of RTL a band too: where FIFOs hold processes back, the exact one can take half a minute to settle. A `correction` of this
+    backend moves resources, and watts with them. Raises FoldingError for a plan of another graph.
     """
     part = device if isinstance(device, Device) else load_device(device or plan.device)
     clock = clock_mhz or plan.clock_mhz
     dataflow = realize(graph, plan)
     if backend == "rtl":
-        return _rtl(graph.name, dataflow, part, clock, quick=quick)
+        return _rtl(graph.name, dataflow, part, clock, correction, quick=quick)
     rows = hls_rows(dataflow, part)
     pads = part.pads_bram
     hold = bottleneck(dataflow, part, _sum(rows), lambda p: price(p.op, p.folding, p.types, pads, p.fabric))
     interval, latency = hls_interval(dataflow), hls_latency(dataflow, plan.latency_cycles)
     taken, printed = behind_synthesis(rows), as_csynth(dataflow, part, rows, csynth_model)
+    taken = _corrected(taken, correction)
     return _estimate(graph.name, dataflow, part, "hls", clock, (interval, latency), rows, taken, printed, hold)
 
 
-def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, quick: bool) -> Estimate:
+def _rtl(
+    name: str, dataflow: Dataflow, device: Device, clock_mhz: float, correction: Correction | None, *, quick: bool
+) -> Estimate:
     # What only this backend needs is imported here: an estimate has 0.3 s in all.
     from codesign.cost.latency import EXACT, rtl_latency
     from codesign.cost.rtl import rtl_breakdown, unit_price
@@ -179,6 +186,7 @@ def _rtl(name: str, dataflow: Dataflow, device: Device, clock_mhz: float, *, qui
         kind: Figure.around(getattr(whole, kind), low / wider, high * wider, kind, RTL_SOURCE)
         for kind, (low, high) in RTL_BAND.items()
     }
+    taken = _corrected(taken, correction)
     hold = bottleneck(dataflow, device, whole, lambda p: unit_price(p.op, p.folding, p.types))
     return _estimate(name, dataflow, device, "rtl", clock_mhz, cycles, rows, taken, {}, hold)
 
@@ -196,7 +204,7 @@ def _estimate(
     hold: Bottleneck,
 ) -> Estimate:
     interval, latency = cycles
-    whole = _sum(rows)
+    whole = Resources(**{kind: round(figure.value) for kind, figure in taken.items()})
     watts = power(whole, device, clock_mhz, spread=_spread(taken))
     by_name, draw = {p.name: p for p in dataflow.processes}, coefficients(device.family)
     processes = tuple(_process(n, by_name.get(n), r, 1e3 * draw.watts(r, clock_mhz)) for n, r in rows.items())
@@ -222,6 +230,10 @@ def _process(name: str, process: Process | None, taken: Resources, milliwatts: f
         return ProcessCost(name, "", 0, 0, 0, 0, taken, milliwatts)
     f = process.folding
     return ProcessCost(process.node or name, process.op.name, f.lanes, f.pe, f.simd, process.cycles, taken, milliwatts)
+
+
+def _corrected(taken: Mapping[str, Figure], correction: Correction | None) -> Mapping[str, Figure]:
+    return {kind: correction.figure(kind, figure) for kind, figure in taken.items()} if correction else taken
 
 
 def _spread(taken: Mapping[str, Figure]) -> float:

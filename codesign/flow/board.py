@@ -103,6 +103,7 @@ def bitstream(
         _seal(overlay, facts, facts["sha256"])
         answer = {
             "vivado": done.release,
+            "backend": backend,
             "clock_mhz": done.clock_mhz,
             "reports": done.reports,
             "estimate": _estimates(experiment, backend, done.reports),

@@ -29,6 +29,7 @@ from codesign.plan.plan import Plan, load_plan
 
 if TYPE_CHECKING:
     from codesign.config import Config
+    from codesign.cost.correction import Correction
 
 SKETCH_SUFFIX = ".net"
 ASSUMED_RATE = 0.9  # of frames that stop early, where nobody has trained the network
@@ -71,6 +72,7 @@ class EstimateOptions:
     tail_us: float | None = None
     software_us: float | None = None
     measure: bool = False
+    correction: str = ""  # a file of `codesign calibrate --runs`
 
 
 def estimate_target(target: str | None, options: EstimateOptions, run: str | None = None) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def estimate_target(target: str | None, options: EstimateOptions, run: str | Non
     wanted = options.device or network.device or "all"
     parts = list(devices()) if wanted == "all" else [load_device(wanted)]
     times = _host_times(network, options)
-    rows = [_priced(network, part, options, times) for part in parts]
+    correction = _correction(options)
+    rows = [_priced(network, part, options, times, correction) for part in parts]
     if len(rows) == 1 and "problem" in rows[0]:
         raise ConfigError(
             rows[0]["problem"], where=parts[0].name, hint="use a larger device, or a slower goal in [plan]"
@@ -210,11 +213,26 @@ def _decides_graph(config: Config) -> tuple[object, ...]:
     return config.model, config.quantize, config.data, config.train, config.seed
 
 
-def _priced(network: Network, device: Device, options: EstimateOptions, times: dict[str, Any]) -> dict[str, Any]:
+def _correction(options: EstimateOptions) -> Correction | None:
+    if not options.correction:
+        return None
+    from codesign.cost.correction import load_correction
+
+    return load_correction(Path(options.correction), options.backend)
+
+
+def _priced(
+    network: Network,
+    device: Device,
+    options: EstimateOptions,
+    times: dict[str, Any],
+    correction: Correction | None,
+) -> dict[str, Any]:
     """One device's estimate and system, or why there is none."""
     try:
         plan, source = network.plan(device)
-        found = estimate(network.cut.head, plan, device, options.backend, clock_mhz=options.clock_mhz)
+        clock = options.clock_mhz
+        found = estimate(network.cut.head, plan, device, options.backend, clock_mhz=clock, correction=correction)
     except CodesignError as error:
         return {"device": device.name, "problem": str(error).replace("\n", ";")}
     host = _host(network, device, options, times)
