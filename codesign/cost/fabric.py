@@ -88,7 +88,7 @@ def lutram(words: int, width: int) -> float:
 def memory(words: int, width: int) -> Parts:
     """A RAM where the emitter puts it, without registers."""
     if storage(words, width) == "bram":
-        return Parts(bram18=bram18(words, width))
+        return Parts(bram18=bram18(words, width, pads=False))
     return Parts(lut=lutram(words, width))
 
 
@@ -109,7 +109,7 @@ def rom(table: Rom) -> Parts:
         return Parts()
     columns = distinct_bits(table)
     if rom_storage(table.words, table.width) == "bram":
-        return Parts(bram18=bram18(table.words, columns) if columns else 0)
+        return Parts(bram18=bram18(table.words, columns, pads=False) if columns else 0)
     return Parts(lut=rom_bits(table.words, columns), ff=columns + bits_of(table.words))
 
 
