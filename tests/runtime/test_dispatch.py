@@ -388,8 +388,12 @@ def test_ctrl_c_ends_the_wait_and_every_thread(hangs):
             thread.start()
             list(cascade.run(frames(100), batch=10))
 
-    with pytest.raises(KeyboardInterrupt):
-        run()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs start without
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert not cascade._threads
 
