@@ -46,7 +46,7 @@ def codesign(*arguments: object, cwd: Path = ROOT, status: int = 0) -> dict:
 def test_an_installed_wheel_emits_and_simulates_in_another_folder(tmp_path):
     """`pip install .` of a clean tree: templates and devices are in the wheel, the checkout is out of reach."""
     tree, site, elsewhere = tmp_path / "tree", tmp_path / "site", tmp_path / "elsewhere"
-    shutil.copytree(ROOT, tree, ignore=NOT_SHIPPED)
+    shutil.copytree(ROOT, tree, ignore=NOT_SHIPPED, symlinks=True)
     elsewhere.mkdir()
     run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, ".", cwd=tree)
     shutil.rmtree(tree)
