@@ -43,7 +43,7 @@ TOOLS = (  # program, Debian package, what for
 )
 FOLDERS = (
     ("CODESIGN_DATA", "data sets: mnist/, fashion-mnist/, cifar10/, svhn/"),
-    ("CODESIGN_TABLES", "nothing yet: published tables"),
+    ("CODESIGN_TABLES", "published synthesis reports, for `codesign calibrate`"),
 )
 
 
