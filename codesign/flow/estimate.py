@@ -179,17 +179,9 @@ def _sketched(graph: Graph, cut: Split, source: str, config: Config | None) -> N
 def _balanced(head: Graph, device: Device, config: Config | None) -> Plan:
     if config is None:
         return balance(head, device, drains=True)
-    from codesign.flow.plan import goal_cycles
+    from codesign.flow.plan import planned
 
-    return balance(
-        head,
-        device,
-        interval_cycles=goal_cycles(config.plan),
-        clock_mhz=config.plan.clock_mhz,
-        pixels_per_cycle=config.plan.pixels_per_cycle,
-        foldings=config.plan.foldings,
-        drains=True,
-    )
+    return planned(head, device, config.plan)
 
 
 def _stored_plan(path: Path, otherwise: Callable[[Device], tuple[Plan, str]]) -> Callable[[Device], tuple[Plan, str]]:

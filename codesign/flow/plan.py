@@ -8,19 +8,33 @@ from typing import Any
 
 import codesign
 from codesign.config import PlanConfig
-from codesign.devices import load_device
+from codesign.devices import Device, load_device
 from codesign.errors import ConfigError
 from codesign.flow.cascade import split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.quantize import need_graph
 from codesign.flow.records import file_hash, is_fresh, key_of, record, tree_hash
+from codesign.ir.graph import Graph
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
 from codesign.plan.balance import balance
 from codesign.plan.budget import price, total
-from codesign.plan.plan import load_plan, realize, save_plan
+from codesign.plan.plan import Plan, load_plan, realize, save_plan
 
 _PLANNER = ("ir", "ops", "passes", "plan", "devices")  # code that decides a plan
+
+
+def planned(head: Graph, device: Device, config: PlanConfig) -> Plan:
+    """The head's plan on a device, for the goal and the foldings of a config."""
+    return balance(
+        head,
+        device,
+        interval_cycles=goal_cycles(config),
+        clock_mhz=config.clock_mhz,
+        pixels_per_cycle=config.pixels_per_cycle,
+        foldings=config.foldings,
+        drains=True,  # the HLS templates give such a process a loop of its own per frame
+    )
 
 
 def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
@@ -34,15 +48,7 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
         if not force and is_fresh(folder, "plan", key, [folder.plan]):
             experiment.say(f"plan: up to date, {folder.plan}")
         else:
-            found = balance(
-                head,
-                device,
-                interval_cycles=goal_cycles(config.plan),
-                clock_mhz=config.plan.clock_mhz,
-                pixels_per_cycle=config.plan.pixels_per_cycle,
-                foldings=config.plan.foldings,
-                drains=True,  # the HLS templates give such a process a loop of its own per frame
-            )
+            found = planned(head, device, config.plan)
             save_plan(found, folder.plan)
             record(folder, "plan", key)
             experiment.say(f"plan: a frame every {found.interval_cycles} cycles on {device.name} (estimated)")
