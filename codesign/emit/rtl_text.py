@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from codesign.ir.types import IntType
 from codesign.ops.base import Rom
 from codesign.plan.budget import rom_storage
 
 
 def literal(value: int) -> str:
     """An integer as a parameter takes it; beyond 32 bits it states its size, which the language asks for."""
-    size = "" if abs(value) < 1 << 31 else f"{IntType.holding(-1, abs(value)).bits}'sd"
+    size = "" if abs(value) < 1 << 31 else f"{abs(value).bit_length() + 1}'sd"
     return f"{'-' if value < 0 else ''}{size}{abs(value)}"
 
 

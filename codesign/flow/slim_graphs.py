@@ -8,7 +8,6 @@ The widest graph is stored whole. A constant of a narrower one that is the first
 channels of every pixel are the slice. All weights must be such slices; multipliers and biases of requantizers need not be.
 """
 
-# Legend: O outputs, P pixels, C channels of a matrix's columns.
 from __future__ import annotations
 
 import itertools
@@ -17,11 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from codesign.errors import CodesignError, GraphError, VerificationError
 from codesign.files import RunFolder, read_json, write_json
 from codesign.ir.graph import Graph
+from codesign.ir.slices import first_slice, pixels_of
 from codesign.ir.store import constant_from_json, constant_to_json, graph_from_json, graph_to_json
 from codesign.ir.text import constants_of, parse_graph, print_graph
 from codesign.ir.types import Constant, IntType
@@ -62,17 +60,6 @@ def load_graphs(path: Path, ops: Mapping[str, type]) -> dict[float, Graph]:
         raise GraphError(f"cannot be read: {error}", where=str(path), hint=AGAIN) from error
     except CodesignError as error:
         raise GraphError(error.what, where=error.where or str(path), hint=error.hint or AGAIN) from error
-
-
-def pixels_of(narrow: Constant, wide: Constant) -> int | None:
-    """The pixels with which `narrow` is the first slice of `wide`, or None where it is not, code for code."""
-    if len(narrow.shape) != len(wide.shape) or any(a > b for a, b in zip(narrow.shape, wide.shape, strict=True)):
-        return None
-    columns = math.gcd(narrow.shape[-1], wide.shape[-1]) if len(wide.shape) == 2 else 1
-    for pixels in (p for p in range(1, columns + 1) if columns % p == 0):
-        if np.array_equal(_slice(wide, narrow.shape, pixels), narrow.array):
-            return pixels
-    return None
 
 
 def check_nested(graphs: Mapping[float, Graph]) -> None:
@@ -131,19 +118,11 @@ def _narrow_graph(entry: Any, whole: Mapping[str, Constant], ops: Mapping[str, t
     constants: dict[str, Constant] = {}
     for name, value in entry["constants"].items():
         if value.get("first"):
-            part = _slice(whole[name], tuple(value["shape"]), value["pixels"])
+            part = first_slice(whole[name], tuple(value["shape"]), value["pixels"])
             constants[name] = Constant.of(part, IntType.parse(value["type"]))
         else:
             constants[name] = constant_from_json(value, f"{where}: constant @{name}")
     return parse_graph("\n".join(cast(list[str], entry["text"])), ops, constants, where=where)
-
-
-def _slice(wide: Constant, shape: tuple[int, ...], pixels: int) -> np.ndarray:
-    if len(shape) == 1:
-        return wide.array[: shape[0]]
-    O, columns = wide.shape
-    w_OPC = wide.array.reshape(O, pixels, columns // pixels)
-    return w_OPC[: shape[0], :, : shape[1] // pixels].reshape(shape)
 
 
 def _kind(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,7 @@ class Unit:
     registers: tuple[str, ...] = ()
     batch: bool = False
     memory: tuple[int, int] | None = None
+    widths: int = 1  # above 1: of how many a frame can have one, which the port `width` says before the frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,13 @@ class Example:
 
     op: Op
     inputs: tuple[TensorType, ...]
+
+
+class Variant(NamedTuple):
+    """An op with the types of its inputs at one width of a slimmable network; codes have the types of the widest."""
+
+    op: Op
+    types: tuple[TensorType, ...]
 
 
 class Op(ABC):
@@ -156,6 +164,21 @@ class Op(ABC):
         """The RTL unit of the process; an op that is a view has none and raises NotImplementedError."""
         raise NotImplementedError(self.name)
 
+    def slim_foldings(self, common: tuple[Folding, ...], variants: tuple[Variant, ...]) -> tuple[Folding, ...]:
+        """Of the foldings that are legal at every width, those that one piece of hardware can have. Self is the widest."""
+        del variants
+        return common
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
+        """The RTL unit that runs every width; by default the one that serves them all as it is.
+
+        Raises FoldingError where there is none.
+        """
+        units = [variant.op.rtl(folding, *variant.types) for variant in variants]
+        if any(unit.parameters != units[-1].parameters or unit.roms for unit in units):
+            raise FoldingError(f"{self.name} cannot change its width yet", hint="leave [slim] out, or this layer")
+        return units[-1]
+
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -178,6 +201,16 @@ class Op(ABC):
             where=where,
             hint=hint,
         )
+
+
+def per_width(values: Iterable[int]) -> int:
+    """A parameter of an RTL unit that is a table: one number a width, 32 bits each, the narrowest in the lowest bits."""
+    table = 0
+    for index, value in enumerate(values):
+        if not 0 <= value < 1 << 31:
+            raise FoldingError(f"{value} does not fit a table of 32-bit sizes")
+        table |= value << 32 * index
+    return table
 
 
 def divisors(n: int) -> tuple[int, ...]:

@@ -10,7 +10,18 @@ import numpy as np
 
 from codesign.errors import GraphError
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes, lane_foldings
+from codesign.ops.base import (
+    Example,
+    Folding,
+    Op,
+    Schedule,
+    Unit,
+    Variant,
+    Work,
+    beat_lanes,
+    lane_foldings,
+    per_width,
+)
 from codesign.ops.exit_decision import DECISION_TYPE
 
 
@@ -56,15 +67,28 @@ class ConditionalBuffer(Op):
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         """The bus word is the design's: the emitter adds PORT_BITS and CONTAINER."""
         feature = x[0]
-        facts = {
-            "X_BITS": feature.dtype.bits,
-            "X_SIGNED": int(feature.dtype.signed),
-            "LANES": folding.lanes,
-            "BEATS": feature.size // folding.lanes,
-        }
+        facts = {**_facts(folding, feature), "BEATS": feature.size // folding.lanes}
         return Unit("cs_conditional_buffer", facts, latency=0, inputs=("feature", "decision"), batch=True)
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
+        """The map of a narrower width has fewer beats."""
+        beats = [variant.types[0].size // folding.lanes for variant in variants]
+        sizes = {"MAX_BEATS": beats[-1], "WIDTHS": len(beats), "BEATS": per_width(beats)}
+        return Unit(
+            "cs_slim_conditional_buffer",
+            {**_facts(folding, variants[-1].types[0]), **sizes},
+            latency=0,
+            inputs=("feature", "decision"),
+            batch=True,
+            widths=len(beats),
+        )
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         decision = TensorType((1, 1, 1), DECISION_TYPE)
         return (Example(cls(), (TensorType((2, 4, 4), IntType(8, signed=False), 1.0), decision)),)
+
+
+def _facts(folding: Folding, feature: TensorType) -> dict[str, int]:
+    """The parameters of every RTL unit."""
+    return {"X_BITS": feature.dtype.bits, "X_SIGNED": int(feature.dtype.signed), "LANES": folding.lanes}

@@ -15,8 +15,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.errors import GraphError
+from codesign.ir.slices import first_slice
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.base import BEAT_PIXELS, Example, Folding, Op, Rom, Schedule, Unit, Work, beat_pixels, divisors
+from codesign.ops.base import (
+    BEAT_PIXELS,
+    Example,
+    Folding,
+    Op,
+    Rom,
+    Schedule,
+    Unit,
+    Variant,
+    Work,
+    beat_pixels,
+    divisors,
+    per_width,
+)
 
 PAIRED_FROM = 32  # products a cycle from which on RTL puts two into a multiplier
 
@@ -121,6 +135,58 @@ class MatrixVector(Op):
 
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         (vector,) = x
+        t = self._tiling(folding)
+        facts, rom = self._multiplies(folding, vector)
+        return Unit(
+            "cs_matrix_vector",
+            {**facts, "PIXELS": t.pixels, "CHUNKS": t.chunks, "FOLDS": t.folds, "BEATS": t.beats},
+            latency=self._latency(folding, rom),
+            roms=(rom,),
+        )
+
+    def slim_foldings(self, common: tuple[Folding, ...], variants: tuple[Variant, ...]) -> tuple[Folding, ...]:
+        """A beat holds channels of one pixel of a flattened map, so that the pixels of a narrower one are whole beats."""
+        inputs = [variant.types[0].channels for variant in variants]
+        if len(set(inputs)) == 1:
+            return common
+        pixels = self._mapped(variants)
+        return tuple(f for f in common if all(n // pixels % f.lanes == 0 for n in inputs))
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
+        """One ROM, of the widest's tiles; the loops of a narrower one leave out folds and, of every pixel, beats."""
+        (vector,) = variants[-1].types
+        t, pixels = self._tiling(folding), self._mapped(variants)
+        if t.pixels > 1:  # every width has the same sizes
+            return self.rtl(folding, vector)
+        facts, rom = self._multiplies(folding, vector)
+        sizes = [variant.op._tiling(folding) for variant in variants if isinstance(variant.op, MatrixVector)]
+        beats = [size.beats // pixels for size in sizes]
+        folds = [size.folds for size in sizes]
+        rows = [t.folds - f + 1 for f in folds]  # tiles from a chunk's last fold to the next chunk
+        return Unit(
+            "cs_slim_matrix_vector",
+            {
+                **facts,
+                "CHUNKS": t.chunks,
+                "PIXELS": pixels,
+                "VECTORS": vector.pixels,
+                "MAX_FOLDS": t.folds,
+                "MAX_BEATS": t.beats // pixels,
+                "WIDTHS": len(variants),
+                "FOLDS": per_width(folds),
+                "BEATS": per_width(beats),
+                "CHUNK_SKIPS": per_width(rows),
+                "PIXEL_SKIPS": per_width(
+                    row + (beats[-1] - b) * t.chunks * t.folds for row, b in zip(rows, beats, strict=True)
+                ),
+            },
+            latency=self._latency(folding, rom),
+            roms=(rom,),
+            widths=len(variants),
+        )
+
+    def _multiplies(self, folding: Folding, vector: TensorType) -> tuple[dict[str, int], Rom]:
+        """What every RTL unit has: types, parallel products, and the ROM of tiles."""
         t, tiles = self._tiling(folding), self._tiles(folding)
         w_bits = self.weights.dtype.bits + (not self.weights.dtype.signed)
         # A 25 x 18 multiplier takes two products; for the few of a folded unit it is not worth the adders and the delay.
@@ -128,24 +194,35 @@ class MatrixVector(Op):
         if paired:
             tiles = np.pad(tiles, ((0, 0), (0, t.pe % 2), (0, 0)))
             tiles = (tiles[:, 1::2] << w_bits) + tiles[:, ::2]
-        return Unit(
-            "cs_matrix_vector",
-            {
-                "X_BITS": vector.dtype.bits,
-                "X_SIGNED": int(vector.dtype.signed),
-                "W_BITS": w_bits,
-                "Y_BITS": self.infer(vector).dtype.bits,
-                "PIXELS": t.pixels,
-                "PE": t.pe,
-                "SIMD": folding.simd,
-                "CHUNKS": t.chunks,
-                "FOLDS": t.folds,
-                "BEATS": t.beats,
-                "PAIRED": int(paired),
-            },
-            latency=2 + (len(tiles) > 1) + paired + (folding.simd - 1).bit_length() + (t.beats * t.chunks > 1),
-            roms=(Rom("weights", tiles.reshape(len(tiles), -1), 2 * w_bits + 1 if paired else w_bits),),
-        )
+        facts = {
+            "X_BITS": vector.dtype.bits,
+            "X_SIGNED": int(vector.dtype.signed),
+            "W_BITS": w_bits,
+            "Y_BITS": self.infer(vector).dtype.bits,
+            "PE": t.pe,
+            "SIMD": folding.simd,
+            "PAIRED": int(paired),
+        }
+        return facts, Rom("weights", tiles.reshape(len(tiles), -1), 2 * w_bits + 1 if paired else w_bits)
+
+    def _latency(self, folding: Folding, rom: Rom) -> int:
+        """Cycles from a step to its write: chunk, ROM, products, borrow of pairs, adder tree, accumulator."""
+        t, paired = self._tiling(folding), rom.bits > self.weights.dtype.bits + 1
+        return 2 + (rom.words > 1) + paired + (folding.simd - 1).bit_length() + (t.beats * t.chunks > 1)
+
+    def _mapped(self, variants: tuple[Variant, ...]) -> int:
+        """Pixels of the flattened map that the columns are of, 1 for a convolution: every width is their first slice."""
+        shapes = [variant.op.weights.shape for variant in variants if isinstance(variant.op, MatrixVector)]
+        if len({shape[1] for shape in shapes}) == 1:
+            return 1
+        for pixels in divisors(int(np.gcd.reduce([shape[1] for shape in shapes]))):
+            if all(
+                np.array_equal(first_slice(self.weights, v.op.weights.shape, pixels), v.op.weights.array)
+                for v in variants
+                if isinstance(v.op, MatrixVector)
+            ):
+                return pixels
+        raise GraphError("the weights of a narrower width are not the first slice of the widest's")
 
     def _tiles(self, folding: Folding) -> Codes:
         """(O, I) weights as (tiles, PE, SIMD) in the order of work: beat, chunk, fold."""

@@ -3,7 +3,7 @@
 # Legend: N frames; H, W rows and columns; C channels.
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,11 +18,13 @@ from codesign.ops.base import (
     Rom,
     Schedule,
     Unit,
+    Variant,
     Work,
     beat_lanes,
     beat_pixels,
     beat_schedule,
     lane_foldings,
+    per_width,
 )
 
 
@@ -130,29 +132,57 @@ class Requantize(Op):
         (acc,) = x
         multiplier, offset = self._constants(folding, acc)
         m_bits, o_bits = (0 if self._unit else _signed_bits(multiplier)), _signed_bits(offset)
-        # A row of bits for a word, since the two constants of a lane differ in width.
-        words = np.concatenate([_bits(offset.array, o_bits), _bits(multiplier.array, m_bits)], axis=-1)
-        words = words.reshape(len(words), -1)
+        words = _words(multiplier, offset, m_bits, o_bits)
         if (words == words[0]).all():
             words = words[:1]
         return Unit(
             "cs_requantize",
-            {
-                "X_BITS": acc.dtype.bits,
-                "X_SIGNED": int(acc.dtype.signed),
-                "Y_BITS": self.out.bits,
-                "M_BITS": m_bits,
-                "O_BITS": o_bits,
-                "WIDE_BITS": self.wide(acc).bits,
-                "SHIFT": self.shift,
-                "LOW": self.clamp[0],
-                "HIGH": self.clamp[1],
-                "LANES": folding.lanes,
-                "GROUPS": len(words),
-            },
+            {**self._facts(folding, acc, m_bits, o_bits, self.wide(acc).bits), "GROUPS": len(words)},
             latency=(3 if self._unit else 4) + (len(words) > 1),
             roms=(Rom("constants", words, 1),),
         )
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
+        """One ROM with the constants of every width; where those of two widths begin alike, they share words."""
+        accs = [variant.types[0] for variant in variants]
+        ops = [variant.op for variant in variants if isinstance(variant.op, Requantize)]
+        if any((op.shift, op.out, op.clamp) != (self.shift, self.out, self.clamp) for op in ops):
+            raise GraphError("widths differ in shift, type or clamp", hint="quantize all widths together")
+        tables = [op._constants(folding, acc) for op, acc in zip(ops, accs, strict=True)]
+        unit = all(op._unit for op in ops)
+        m_bits = 0 if unit else max(_signed_bits(multiplier) for multiplier, _ in tables)
+        o_bits = max(_signed_bits(offset) for _, offset in tables)
+        words, bases = _together([_words(*table, m_bits, o_bits) for table in tables])
+        facts = self._facts(folding, accs[-1], m_bits, o_bits, max(op.wide(accs[-1]).bits for op in ops))
+        return Unit(
+            "cs_slim_requantize",
+            {
+                **facts,
+                "WORDS": len(words),
+                "TURNS": accs[-1].pixels // beat_pixels(folding.lanes, accs[-1].channels),
+                "WIDTHS": len(variants),
+                "GROUPS": per_width(max(1, acc.channels // folding.lanes) for acc in accs),
+                "BASES": per_width(bases),
+            },
+            latency=(3 if unit else 4) + (len(words) > 1),
+            roms=(Rom("constants", words, 1),),
+            widths=len(variants),
+        )
+
+    def _facts(self, folding: Folding, acc: TensorType, m_bits: int, o_bits: int, wide_bits: int) -> dict[str, int]:
+        """The parameters of every RTL unit."""
+        return {
+            "X_BITS": acc.dtype.bits,
+            "X_SIGNED": int(acc.dtype.signed),
+            "Y_BITS": self.out.bits,
+            "M_BITS": m_bits,
+            "O_BITS": o_bits,
+            "WIDE_BITS": wide_bits,
+            "SHIFT": self.shift,
+            "LOW": self.clamp[0],
+            "HIGH": self.clamp[1],
+            "LANES": folding.lanes,
+        }
 
     def _constants(self, folding: Folding, acc: TensorType) -> tuple[Constant, Constant]:
         """Multipliers and offsets, which are bias and rounding, (groups, lanes); tiled where a beat has several pixels."""
@@ -189,6 +219,23 @@ class Requantize(Op):
 def _signed_bits(constant: Constant) -> int:
     """Bits of the narrowest signed type of all its values."""
     return constant.dtype.bits + (not constant.dtype.signed)
+
+
+def _words(multiplier: Constant, offset: Constant, m_bits: int, o_bits: int) -> Codes:
+    """(groups, bits): a row of bits for a word, since the two constants of a lane differ in width."""
+    words = np.concatenate([_bits(offset.array, o_bits), _bits(multiplier.array, m_bits)], axis=-1)
+    return words.reshape(len(words), -1)
+
+
+def _together(tables: Sequence[Codes]) -> tuple[Codes, list[int]]:
+    """One table in which every table lies somewhere whole, and where each begins; the last comes first."""
+    words, bases = tables[-1], [0]
+    for table in tables[-2::-1]:
+        spots = (at for at in range(len(words) - len(table) + 1) if np.array_equal(words[at : at + len(table)], table))
+        at = next(spots, len(words))
+        words = np.concatenate([words, table]) if at == len(words) else words
+        bases.insert(0, at)
+    return words, bases
 
 
 def _bits(values: Codes, bits: int) -> Codes:

@@ -8,7 +8,7 @@ are masked, so padding costs no cycle and the next frame's first rows push out t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,10 +22,12 @@ from codesign.ops.base import (
     Op,
     Schedule,
     Unit,
+    Variant,
     Work,
     beat_pixels,
     divisors,
     lane_foldings,
+    per_width,
 )
 
 
@@ -157,6 +159,37 @@ class SlidingWindow(Op):
             latency=1,
             batch=True,
             memory=lines if self.kernel[0] > 1 and line > 1 else None,
+        )
+
+    def slim_foldings(self, common: tuple[Folding, ...], variants: tuple[Variant, ...]) -> tuple[Folding, ...]:
+        """Widths with other groups of channels have to leave the frame before the last alone: maps of less than a window
+        cannot."""
+        return tuple(f for f in common if self._same(f, variants) or self._apart(f, variants))
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
+        """Lines as long as the width has beats. Between frames of one width nothing waits; a change costs a frame's lag."""
+        (image,) = variants[-1].types
+        unit = self.rtl(folding, image)
+        if self._same(folding, variants):
+            return unit
+        facts = {n: v for n, v in unit.parameters.items() if n not in ("GROUPS", "LAG", "FLUSH", "PIXELS")}
+        groups = [self._groups(folding, variant.types[0]) for variant in variants]
+        lags = [self.lag_beats(folding, variant.types[0]) for variant in variants]
+        tables = {"GROUPS": per_width(groups), "LAGS": per_width(lags)}
+        sizes = {"MAX_GROUPS": groups[-1], "MAX_LAG": lags[-1], "WIDTHS": len(variants)}
+        return replace(
+            unit, module="cs_slim_sliding_window", parameters={**facts, **sizes, **tables}, widths=len(variants)
+        )
+
+    def _same(self, folding: Folding, variants: tuple[Variant, ...]) -> bool:
+        return len({self._groups(folding, variant.types[0]) for variant in variants}) == 1
+
+    def _apart(self, folding: Folding, variants: tuple[Variant, ...]) -> bool:
+        """Whether, at every width, a frame's last windows need none but the next frame, and a row is more than a beat."""
+        images = [variant.types[0] for variant in variants]
+        return all(
+            self.lag_beats(folding, image) < image.size // folding.lanes and self._line_beats(folding, image) > 1
+            for image in images
         )
 
     @property
