@@ -28,6 +28,7 @@ def add_commands(commands: Any, add: Callable[..., argparse.ArgumentParser], ope
     rtlsim.add_argument("--stall", type=int, default=0, metavar="P", help="every port waits in P of 256 cycles")
     rtlsim.add_argument("--wave", metavar="FILE", default="", help="write a waveform (VCD) of the frames, 2 by default")
     rtlsim.add_argument("--timing", action="store_true", help="the bottleneck, stalls and how full each FIFO gets")
+    rtlsim.add_argument("--width", default="", metavar="W", help="one of several widths, or random: one for each frame")
     cosim = add(
         commands,
         "cosim",
@@ -61,7 +62,9 @@ def _rtl(arguments: argparse.Namespace, open_: Open) -> Answer:
 def _rtlsim(arguments: argparse.Namespace, open_: Open) -> Answer:
     from codesign.flow.rtlsim import RtlOptions, rtlsim
 
-    options = RtlOptions(arguments.frames, arguments.threshold, arguments.stall, arguments.wave, arguments.timing)
+    options = RtlOptions(
+        arguments.frames, arguments.threshold, arguments.stall, arguments.wave, arguments.timing, arguments.width
+    )
     report, view = rtlsim(open_(arguments), options)
     answer = report.to_json()
     console.say(
@@ -69,9 +72,10 @@ def _rtlsim(arguments: argparse.Namespace, open_: Open) -> Answer:
         f"{report.images_per_s:,.0f} images a second"
     )
     if not arguments.stall:
+        computed = f"{report.estimated_interval_cycles}, {report.estimated_latency_cycles}"
         console.say(
             f"a frame every {answer['interval_cycles']} cycles, latency {report.latency_cycles} (simulated); computed: "
-            f"{report.estimated_interval_cycles}, {report.estimated_latency_cycles}"
+            f"{computed if report.estimated_interval_cycles else 'nothing for frames of different widths'}"
         )
     if report.first_difference:
         console.say(f"first difference: {report.first_difference}")

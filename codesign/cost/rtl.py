@@ -13,6 +13,7 @@ from functools import lru_cache
 from codesign.cost.coefficients import coefficients
 from codesign.cost.exits import control_port, image_port, result_port
 from codesign.cost.fabric import Parts
+from codesign.cost.slim import PLAIN
 from codesign.cost.streams import fifo
 from codesign.cost.units import unit_parts
 from codesign.ir.types import TensorType
@@ -20,6 +21,7 @@ from codesign.ops.base import Folding, Op
 from codesign.plan.budget import Resources, storage
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.ports import RESULT_BITS, feature_word
+from codesign.plan.widths import TOKEN_DEPTH
 
 
 def rtl_resources(dataflow: Dataflow, *, ports: bool = True) -> Resources:
@@ -34,9 +36,16 @@ def rtl_breakdown(dataflow: Dataflow, *, ports: bool = True) -> dict[str, Resour
     """What every process and every channel takes, and "ports" for all at the edge of the design."""
     rows = {p.name: unit_price(p.op, p.folding, p.types) for p in dataflow.processes}
     rows |= {f"{c.name} (FIFO)": fifo_price(c.width, c.depth) for c in dataflow.channels}
+    rows |= {f"{name} (width)": fifo_price(bits, TOKEN_DEPTH) for name, bits in _tokens(dataflow).items()}
     if any(p.op.port for p in dataflow.processes):
         rows["ports"] = _port_price(dataflow, whole=ports)
     return rows
+
+
+def _tokens(dataflow: Dataflow) -> dict[str, int]:
+    """The processes that are told a frame's width, and the bits that say it."""
+    widths = {p.name: p.op.rtl(p.folding, *p.types).widths for p in dataflow.processes}
+    return {name: (count - 1).bit_length() for name, count in widths.items() if count > 1}
 
 
 @lru_cache(maxsize=1 << 18)
@@ -68,7 +77,7 @@ def _port_price(dataflow: Dataflow, *, whole: bool) -> Resources:
 
 
 def _priced(module: str, parts: Parts) -> Resources:
-    c = coefficients()[module]
+    c = coefficients()[PLAIN.get(module, module)]
     lut = parts.lut + c.per_bit * parts.control + c.fixed
     return Resources(lut=round(max(0.0, lut)), ff=parts.ff + parts.fed, dsp=parts.dsp, bram18=parts.bram18)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codesign.cost import exits, products, streams
+from codesign.cost import exits, products, slim, streams
 from codesign.cost.fabric import Parts, rom
 from codesign.cost.requantize import requantize
 from codesign.ops.base import Unit
@@ -24,6 +24,10 @@ FORMULAS: Mapping[str, Callable[[Unit], Parts]] = {
     "cs_pad": streams.pad,
     "cs_requantize": requantize,
     "cs_sliding_window": streams.sliding_window,
+    "cs_slim_conditional_buffer": slim.conditional_buffer,
+    "cs_slim_matrix_vector": slim.matrix_vector,
+    "cs_slim_requantize": slim.requantize_widths,
+    "cs_slim_sliding_window": slim.sliding_window,
     "cs_split_beats": streams.split_beats,
     "cs_sum_pool": streams.sum_pool,
 }

@@ -15,6 +15,7 @@ from codesign.ops.base import Rom, Unit
 from codesign.plan.budget import storage
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.ports import RESULT_BITS, PortWord, feature_word, image_word
+from codesign.plan.widths import TOKEN_DEPTH, widths_of
 
 # Addresses of the AXI4-Lite registers, up to `exits` as Vivado HLS lays them out for the HLS design.
 CONTROL = {
@@ -26,10 +27,11 @@ CONTROL = {
     "threshold": 0x18,
     "frames_done": 0x20,
     "exits": 0x30,
-    "cycles": 0x40,  # of the last batch, from start to done
-    "image_stalls": 0x44,  # cycles in which a word waited at the port
-    "result_stalls": 0x48,
-    "feature_stalls": 0x4C,
+    "width": 0x40,  # an index, in designs with several widths
+    "cycles": 0x60,  # of the last batch, from start to done
+    "image_stalls": 0x64,  # cycles in which a word waited at the port
+    "result_stalls": 0x68,
+    "feature_stalls": 0x6C,
 }
 
 
@@ -68,6 +70,9 @@ def emit_rtl(dataflow: Dataflow, *, top: str, exit_name: str) -> RtlDesign:
         registers=dataflow.registers,
         channels=len(dataflow.channels),
         result_bits=RESULT_BITS,
+        widths=(widths := widths_of(dataflow)),
+        width_bits=_width_bits(widths),
+        token_depth=TOKEN_DEPTH,
     )
     return RtlDesign(top, {f"{top}.sv": text, f"{top}_core.sv": core, **roms, **library()})
 
@@ -118,8 +123,16 @@ def _core(dataflow: Dataflow, name: str, feature: PortWord | None) -> tuple[str,
         channels=dataflow.channels,
         units=[_unit(dataflow, name, p, unit, feature) for p, unit in units],
         idles=[f"{p.name}__idle" for p, unit in units if unit.batch],
+        tokens=[p.name for p, unit in units if unit.widths > 1],
+        width_bits=_width_bits(widths_of(dataflow)),
+        token_depth=TOKEN_DEPTH,
     )
     return text, roms
+
+
+def _width_bits(widths: int) -> int:
+    """Bits of a token that says a frame's width, 0 in a design with one."""
+    return (widths - 1).bit_length()
 
 
 def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: PortWord | None) -> dict[str, Any]:
@@ -150,6 +163,7 @@ def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: 
         "outputs": outputs,
         "width": width,
         "batch": unit.batch,
+        "token": unit.widths > 1,
         "starts": op.port,
     }
 

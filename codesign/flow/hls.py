@@ -17,12 +17,14 @@ from codesign.flow.experiment import Experiment
 from codesign.flow.plan import need_plan
 from codesign.flow.quantize import answers_path, load_answers, load_samples
 from codesign.flow.records import file_hash, is_fresh, key_of, read_records, record, tree_hash
+from codesign.flow.widths import graph_file, heads_of
 from codesign.ir.graph import Graph
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.names import Names
 from codesign.plan.plan import Plan, load_plan, realize
+from codesign.plan.widths import realize_widths
 from codesign.verify import golden
 
 TESTBENCH_FRAMES = 8  # enough for several batches, few enough for RTL cosimulation
@@ -32,13 +34,26 @@ GENERATOR = ("ir", "ops", "passes", "plan", "emit", "devices")  # code that deci
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """What the sources in hls/ are an image of: the hardware's graph, its plan and dataflow, and the name of its top."""
+    """What the sources in hls/ are an image of: the hardware's graph, its plan and dataflow, and the name of its top.
+
+    Of several `widths`, narrow to wide, these are the widest's.
+    """
 
     head: Graph
     plan: Plan
     dataflow: Dataflow
     top: str
     exit: str
+    widths: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A design at one of its widths: the golden head, and the dataflow with that width's loops."""
+
+    width: float
+    head: Graph
+    dataflow: Dataflow
 
 
 def hls(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
@@ -74,7 +89,7 @@ def hls_key(experiment: Experiment) -> str:
         [template_folder() / name for name in ("hls", "lib", "compat")], (".j2", ".h", ".cpp", ".tcl")
     )
     inputs = {
-        "graph": file_hash(folder.graph),
+        "graph": file_hash(graph_file(experiment)),
         "answers": file_hash(answers_path(folder)),
         "plan": file_hash(folder.plan),
     }
@@ -86,10 +101,14 @@ def hls_key(experiment: Experiment) -> str:
 def load_design(experiment: Experiment) -> Design:
     """The design that the run folder's graph and plan describe."""
     folder, config = experiment.folder, experiment.config
-    cut = split_for(load_graph(folder.graph, OPS), config.exit)
-    made = load_plan(folder.plan)
+    heads, made = heads_of(experiment), load_plan(folder.plan)
+    cut = heads.cuts[-1] if heads else split_for(load_graph(folder.graph, OPS), config.exit)
     top = Names().take(f"{config.name}_{cut.exit.name}")
-    return Design(cut.head, made, realize(cut.head, made), top, cut.exit.name)
+    if heads is None:
+        return Design(cut.head, made, realize(cut.head, made), top, cut.exit.name)
+    flows = realize_widths(heads.graphs, made)
+    views = tuple(View(w, c.head, flow) for w, c, flow in zip(heads.widths, heads.cuts, flows, strict=True))
+    return Design(cut.head, made, flows[-1], top, cut.exit.name, views)
 
 
 def _emit(experiment: Experiment, key: str) -> None:

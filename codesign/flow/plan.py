@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,23 @@ from codesign.flow.cascade import split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.quantize import need_graph
 from codesign.flow.records import file_hash, is_fresh, key_of, record, tree_hash
+from codesign.flow.widths import Heads, graph_file, heads_of
 from codesign.ir.graph import Graph
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
 from codesign.plan.balance import balance
 from codesign.plan.budget import price, total
+from codesign.plan.fifos import size_fifos
 from codesign.plan.plan import Plan, load_plan, realize, save_plan
+from codesign.plan.widths import plan_widths, realize_widths
 
 _PLANNER = ("ir", "ops", "passes", "plan", "devices")  # code that decides a plan
 
 
-def planned(head: Graph, device: Device, config: PlanConfig) -> Plan:
-    """The head's plan on a device, for the goal and the foldings of a config."""
-    return balance(
+def planned(head: Graph, device: Device, config: PlanConfig, narrow: Sequence[Graph] = ()) -> Plan:
+    """The head's plan on a device, for the goal and the foldings of a config; its FIFOs are deep enough for the graphs of
+    narrower widths too."""
+    plan = balance(
         head,
         device,
         interval_cycles=goal_cycles(config),
@@ -35,20 +40,22 @@ def planned(head: Graph, device: Device, config: PlanConfig) -> Plan:
         foldings=config.foldings,
         drains=True,  # the HLS templates give such a process a loop of its own per frame
     )
+    return plan_widths((*narrow, head), plan, lambda flow: size_fifos(flow, pads=device.pads_bram)) if narrow else plan
 
 
 def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
     """Plans the design unless that is up to date; returns its estimate, by process and in all."""
     folder, config = experiment.folder, experiment.config
     need_graph(experiment)
-    head = split_for(load_graph(folder.graph, OPS), config.exit).head
+    heads = heads_of(experiment)
+    head = heads.graphs[-1] if heads else split_for(load_graph(folder.graph, OPS), config.exit).head
     device = load_device(config.plan.device)
     with experiment.locked():
         key = plan_key(experiment)
         if not force and is_fresh(folder, "plan", key, [folder.plan]):
             experiment.say(f"plan: up to date, {folder.plan}")
         else:
-            found = planned(head, device, config.plan)
+            found = planned(head, device, config.plan, heads.graphs[:-1] if heads else ())
             save_plan(found, folder.plan)
             record(folder, "plan", key)
             experiment.say(f"plan: a frame every {found.interval_cycles} cycles on {device.name} (estimated)")
@@ -60,6 +67,7 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
         "interval_cycles": made.interval_cycles,
         "latency_cycles": made.latency_cycles,
         "frames_per_second": made.frames_per_second,
+        **({"widths": _widths(heads, made)} if heads else {}),
         "resources": asdict(total(dataflow, device)),
         "processes": [
             {
@@ -78,6 +86,14 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
     }
 
 
+def _widths(heads: Heads, made: Plan) -> list[dict[str, float]]:
+    flows = realize_widths(heads.graphs, made)
+    return [
+        {"width": width, "interval_cycles": flow.bound, "frames_per_second": made.clock_mhz * 1e6 / flow.bound}
+        for width, flow in zip(heads.widths, flows, strict=True)
+    ]
+
+
 def need_plan(experiment: Experiment) -> None:
     """Plans when there is no plan for this config and graph. A plan edited by hand stays as it is."""
     need_graph(experiment)
@@ -89,7 +105,8 @@ def plan_key(experiment: Experiment) -> str:
     """A hash of what the plan depends on, the planner's own code included."""
     config, package = experiment.config, Path(codesign.__file__).parent
     code = tree_hash([package / name for name in _PLANNER], (".py", ".toml"))
-    return key_of("plan", graph=file_hash(experiment.folder.graph), exit=config.exit, plan=config.plan, code=code)
+    graph = file_hash(graph_file(experiment))
+    return key_of("plan", graph=graph, exit=config.exit, plan=config.plan, code=code)
 
 
 def goal_cycles(config: PlanConfig) -> int:

@@ -16,8 +16,12 @@ from codesign.flow.hls import GENERATOR, Design, load_design, operating_of
 from codesign.flow.plan import need_plan
 from codesign.flow.quantize import answers_path
 from codesign.flow.records import file_hash, is_fresh, key_of, read_records, record, tree_hash
+from codesign.flow.widths import graph_file
+from codesign.plan.dataflow import Dataflow
 from codesign.plan.design import design_info
 from codesign.plan.exact import for_rtl, rtl_timing
+from codesign.plan.plan import Plan
+from codesign.plan.widths import share_depths
 
 STEADY_FRAMES = 6  # enough for the pipeline to fill and repeat
 
@@ -51,7 +55,11 @@ def rtl_info(experiment: Experiment) -> dict[str, Any]:
 def load_rtl_design(experiment: Experiment) -> Design:
     """The design with the dataflow as RTL runs it."""
     design = load_design(experiment)
-    return replace(design, dataflow=for_rtl(design.dataflow))
+    if not design.widths:
+        return replace(design, dataflow=for_rtl(design.dataflow))
+    flows = share_depths(tuple(view.dataflow for view in design.widths), for_rtl)
+    views = tuple(replace(view, dataflow=flow) for view, flow in zip(design.widths, flows, strict=True))
+    return replace(design, dataflow=flows[-1], widths=views)
 
 
 def load_sources(folder: Path, top: str) -> RtlDesign:
@@ -68,7 +76,7 @@ def rtl_key(experiment: Experiment) -> str:
     code = tree_hash([package / name for name in GENERATOR], (".py", ".toml"))
     templates = tree_hash([template_folder() / "rtl", library_folder()], (".j2", ".sv"))
     inputs = {
-        "graph": file_hash(folder.graph),
+        "graph": file_hash(graph_file(experiment)),
         "answers": file_hash(answers_path(folder)),
         "plan": file_hash(folder.plan),
     }
@@ -85,17 +93,23 @@ def _emit(experiment: Experiment, key: str) -> None:
         if name not in files:
             (folder.rtl / name).unlink(missing_ok=True)
     write_tree(files, folder.rtl)
-    timing = rtl_timing(design.dataflow, STEADY_FRAMES)
-    estimate = {
-        "interval_cycles": timing.bound,
-        "latency_cycles": timing.latency_cycles,
-        "frames_per_second": design.plan.clock_mhz * 1e6 / timing.bound,
-        "source": "computed from the schedule, to the cycle",
-    }
+    source = {"source": "computed from the schedule, to the cycle"}
+    estimate = {**_speed(design.dataflow, design.plan), **source}
     info = design_info(design.head, design.dataflow, design.plan)
+    if design.widths:
+        info["widths"] = [{"width": v.width, **_speed(v.dataflow, design.plan), **source} for v in design.widths]
     info["registers"] = [{**r, "address": CONTROL[r["name"]]} for r in info["registers"]]
     depths = {channel.name: channel.depth for channel in design.dataflow.channels}
     more = {"top": design.top, "operating": operating.to_json(), "estimate": estimate, "depths": depths}
     write_json(folder.rtl / "design.json", {**info, **more})
     record(folder, "rtl", key, files=sorted(files))
     experiment.say(f"rtl: {len(files)} files in {folder.rtl}, top {design.top}")
+
+
+def _speed(dataflow: Dataflow, plan: Plan) -> dict[str, float]:
+    timing = rtl_timing(dataflow, STEADY_FRAMES)
+    return {
+        "interval_cycles": timing.bound,
+        "latency_cycles": timing.latency_cycles,
+        "frames_per_second": plan.clock_mhz * 1e6 / timing.bound,
+    }

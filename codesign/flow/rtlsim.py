@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from codesign.console import bar
 from codesign.flow.cascade import unit_of
@@ -15,26 +16,40 @@ from codesign.flow.csim import images_of
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import Design
 from codesign.flow.rtl import load_rtl_design, load_sources, need_rtl, rtl_info
+from codesign.flow.widths import index_of
+from codesign.ir.types import Codes
 from codesign.plan.exact import rtl_timing
 from codesign.plan.ports import feature_word
-from codesign.verify.rtlsim import BATCH_BYTES, RtlReport, Stalls, check_rtl, compile_design, interval_of
+from codesign.plan.timing import Timing
+from codesign.verify.rtlsim import (
+    BATCH_BYTES,
+    Batch,
+    RtlReport,
+    Stalls,
+    check_rtl,
+    check_rtl_widths,
+    compile_design,
+    interval_of,
+)
 from codesign.verify.verilated import Library, Simulation
 
 MAX_BATCH = 65_535  # frame numbers have 16 bits
 WAVE_FRAMES = 2  # in a waveform, unless more are asked for
 TIMING_FRAMES = 16
+RANDOM = "random"  # a width for every frame
 
 
 @dataclass(frozen=True, slots=True)
 class RtlOptions:
     """What to run: the first `frames` test frames (0: all), at another threshold, with ports that stall at random, with
-    a waveform, with the timing view."""
+    a waveform, with the timing view; of several widths the one named, or `random`, one for each frame (the widest)."""
 
     frames: int = 0
     threshold: float | None = None
     stall: int = 0
     wave: str = ""
     timing: bool = False
+    width: str = ""
 
 
 def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[RtlReport, dict[str, Any]]:
@@ -51,6 +66,7 @@ def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[R
         code = unit_of(design.head).threshold_code(options.threshold)
     frames = options.frames or (WAVE_FRAMES if options.wave else TIMING_FRAMES if options.timing else 0)
     image_NHWC = images_of(experiment, frames)
+    widths_N = widths_for(design, options.width, len(image_NHWC), experiment.config.seed)
     stalls = Stalls(options.stall, options.stall, options.stall)
     with experiment.locked():
         library = compile_run(experiment, design, wave=bool(options.wave), statistics=options.timing)
@@ -58,11 +74,22 @@ def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[R
         with Simulation(library) as simulation:
             if options.wave:
                 simulation.trace(Path(options.wave))
-            report = _run(experiment, design, simulation, image_NHWC, code, stalls)
+            report = _run(experiment, design, simulation, image_NHWC, code, stalls, widths_N)
             view = timing_view(design, simulation, len(image_NHWC)) if options.timing else {}
         if not options.stall and not options.wave:
-            experiment.folder.update_metrics("rtlsim", {**report.to_json(), "threshold_code": code})
+            name = f"rtlsim_{options.width}" if options.width else "rtlsim"
+            experiment.folder.update_metrics(name, {**report.to_json(), "threshold_code": code})
     return report, view
+
+
+def widths_for(design: Design, width: str, frames: int, seed: int) -> npt.NDArray[np.int64] | None:
+    """The index of every frame's width: of the one named, at random for `random`, of the widest for "". None where there is
+    one width. Raises ConfigError for a width that the design has not."""
+    names = tuple(view.width for view in design.widths)
+    if width == RANDOM and names:
+        return np.random.default_rng(seed).integers(0, len(names), frames)
+    index = index_of(names, width) if width else len(names) - 1
+    return np.full(frames, index, np.int64) if names else None
 
 
 def compile_run(experiment: Experiment, design: Design, *, wave: bool = False, statistics: bool = False) -> Library:
@@ -73,7 +100,13 @@ def compile_run(experiment: Experiment, design: Design, *, wave: bool = False, s
 
 
 def _run(
-    experiment: Experiment, design: Design, simulation: Simulation, image_NHWC: Any, code: int, stalls: Stalls
+    experiment: Experiment,
+    design: Design,
+    simulation: Simulation,
+    image_NHWC: Codes,
+    code: int,
+    stalls: Stalls,
+    widths_N: npt.NDArray[np.int64] | None,
 ) -> RtlReport:
     """All frames, in batches that fit the frame number and the memory."""
     word = feature_word(design.dataflow)
@@ -83,25 +116,54 @@ def _run(
     with bar("rtlsim", len(image_NHWC), show=experiment.progress) as advance:
         for start in range(0, len(image_NHWC), size):
             part_NHWC = image_NHWC[start : start + size]
-            batch, (codes, bad, what) = check_rtl(design.head, design.dataflow, simulation, part_NHWC, code, stalls)
+            batch, (codes, bad, what) = _check(
+                design,
+                simulation,
+                part_NHWC,
+                code,
+                stalls,
+                None if widths_N is None else widths_N[start : start + size],
+            )
             wrong, frames, exits, seconds = wrong + codes, frames + bad, exits + batch.exits, seconds + batch.seconds
             first = first or what
             cycles.append(batch.cycles_N)
             advance(len(part_NHWC))
-    timing = rtl_timing(design.dataflow)
+    timing = _timing(design, widths_N)
     return RtlReport(
         frames=len(image_NHWC),
         mismatched_codes=wrong,
         mismatched_frames=frames,
         interval_cycles=interval_of(cycles[0]),
         latency_cycles=int(cycles[0][0]) if len(cycles[0]) else 0,
-        estimated_interval_cycles=timing.bound,
-        estimated_latency_cycles=timing.latency_cycles,
+        estimated_interval_cycles=timing.bound if timing else 0,
+        estimated_latency_cycles=timing.latency_cycles if timing else 0,
         images_per_s=len(image_NHWC) / max(seconds, 1e-9),
         exits=exits,
         first_difference=first,
         tool=simulation.tool,
     )
+
+
+def _check(
+    design: Design,
+    simulation: Simulation,
+    image_NHWC: Codes,
+    code: int,
+    stalls: Stalls,
+    widths_N: npt.NDArray[np.int64] | None,
+) -> tuple[Batch, tuple[int, int, str | None]]:
+    if widths_N is None:
+        return check_rtl(design.head, design.dataflow, simulation, image_NHWC, code, stalls)
+    heads = [view.head for view in design.widths]
+    return check_rtl_widths(heads, design.dataflow, simulation, image_NHWC, widths_N, code, stalls)
+
+
+def _timing(design: Design, widths_N: npt.NDArray[np.int64] | None) -> Timing | None:
+    """What the schedule says of frames of one width; of several nothing is computed."""
+    if widths_N is None:
+        return rtl_timing(design.dataflow)
+    same = len(widths_N) and (widths_N == widths_N[0]).all()
+    return rtl_timing(design.widths[int(widths_N[0])].dataflow) if same else None
 
 
 def timing_view(design: Design, simulation: Simulation, frames: int) -> dict[str, Any]:

@@ -175,10 +175,15 @@ class SlidingWindow(Op):
         facts = {n: v for n, v in unit.parameters.items() if n not in ("GROUPS", "LAG", "FLUSH", "PIXELS")}
         groups = [self._groups(folding, variant.types[0]) for variant in variants]
         lags = [self.lag_beats(folding, variant.types[0]) for variant in variants]
-        tables = {"GROUPS": per_width(groups), "LAGS": per_width(lags)}
+        lines = [self._line_beats(folding, variant.types[0]) for variant in variants]
+        beats = [image.shape[0] * line for line in lines]
+        tables = {"GROUPS": groups, "LINES": lines, "BEATS": beats, "LAGS": lags}
         sizes = {"MAX_GROUPS": groups[-1], "MAX_LAG": lags[-1], "WIDTHS": len(variants)}
         return replace(
-            unit, module="cs_slim_sliding_window", parameters={**facts, **sizes, **tables}, widths=len(variants)
+            unit,
+            module="cs_slim_sliding_window",
+            parameters={**facts, **sizes, **{name: per_width(table) for name, table in tables.items()}},
+            widths=len(variants),
         )
 
     def _same(self, folding: Folding, variants: tuple[Variant, ...]) -> bool:

@@ -11,9 +11,14 @@ from dataclasses import replace
 
 from codesign.errors import FoldingError
 from codesign.ir.graph import Graph
+from codesign.ops.slim import Slim
 from codesign.plan.build import build
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.plan import Plan, realize
+
+TOKEN_DEPTH = (
+    16  # frames under way in front of a process that is told their widths; more have to wait at the image port
+)
 
 Flows = tuple[Dataflow, ...]
 
@@ -48,3 +53,8 @@ def _narrow(graph: Graph, plan: Plan, widest: Dataflow) -> Dataflow:
     drains = {p.name: p.drain for p in widest.processes}
     drained = tuple(replace(p, drain=drains[p.name]) for p in flow.processes)
     return replace(flow, processes=drained).with_depths(plan.depths)
+
+
+def widths_of(dataflow: Dataflow) -> int:
+    """How many widths a frame can have."""
+    return max((len(p.op.variants) for p in dataflow.processes if isinstance(p.op, Slim)), default=1)

@@ -3,6 +3,7 @@
 # Legend: N frames; H, W rows and columns; C channels; B beats; K 32-bit words of a beat.
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,19 +44,29 @@ def result_packet(decisions_N: npt.NDArray[np.int64]) -> Packet:
     return Packet(words_N.astype("<u8").view(np.uint32).reshape(-1, RESULT_BITS // 32), last_N)
 
 
-def feature_packet(maps_NHWC: Codes, exited_N: npt.NDArray[np.bool_], word: PortWord) -> Packet:
-    """For every frame that goes on a header and its map, then the trailer with TLAST."""
-    sent = np.flatnonzero(~exited_N)
-    frame_words = word.bits // 32
-    packet = np.zeros((len(sent), 1 + word.beats, frame_words), np.uint32)
-    packet[:, 0, 0] = sent
-    packet[:, 1:] = as_words(_pack(maps_NHWC[sent], word)).reshape(len(sent), word.beats, frame_words)
-    trailer = np.zeros((1, frame_words), np.uint32)
-    trailer[0, 0] = TRAILER_FRAME
-    words_BK = np.concatenate([packet.reshape(-1, frame_words), trailer])
+def feature_packet(
+    maps: Sequence[Codes] | Codes,
+    exited_N: npt.NDArray[np.bool_],
+    word: PortWord,
+    widths_N: npt.NDArray[np.int64] | None = None,
+) -> Packet:
+    """For every frame that goes on a header and its map, then the trailer with TLAST. Where frames have widths, the header
+    says which, and maps may differ in channels."""
+    rows: list[Words] = []
+    for frame in np.flatnonzero(~exited_N).tolist():
+        header = _header(frame, word)
+        header[0, 1:2] = 0 if widths_N is None else widths_N[frame]
+        rows += [header, as_words(_pack(maps[frame], word)).reshape(-1, word.bits // 32)]
+    words_BK = np.concatenate([*rows, _header(TRAILER_FRAME, word)])
     last_B = np.zeros(len(words_BK), np.uint8)
     last_B[-1] = 1
     return Packet(words_BK, last_B)
+
+
+def _header(frame: int, word: PortWord) -> Words:
+    header = np.zeros((1, word.bits // 32), np.uint32)
+    header[0, 0] = frame
+    return header
 
 
 def unpack_maps(words_BK: Words, word: PortWord) -> Codes:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from codesign.emit.rtl import CONTROL, RtlDesign
 from codesign.errors import VerificationError
 from codesign.ir import Codes, Graph
 from codesign.plan.dataflow import Dataflow
-from codesign.plan.ports import RESULT_BITS, PortWord, feature_word, image_word
+from codesign.plan.ports import RESULT_BITS, feature_word, image_word
 from codesign.verify import golden
 from codesign.verify.packets import Packet, feature_packet, image_words, result_packet
 from codesign.verify.verilated import Interface, Library, Simulation, Stream, Traffic, compile_rtl
+from codesign.verify.widths import wanted
 
 BATCH_BYTES = 1 << 28  # of feature words that one batch may bring
 
@@ -71,7 +73,9 @@ class RtlReport:
 
     @property
     def exact(self) -> bool:
-        """Whether the cycles are those that were computed; a single frame has no interval."""
+        """Whether the cycles are those that were computed, if any were; a single frame has no interval."""
+        if not self.estimated_interval_cycles:
+            return True
         interval = self.frames == 1 or self.interval_cycles == self.estimated_interval_cycles
         return interval and self.latency_cycles == self.estimated_latency_cycles
 
@@ -110,16 +114,24 @@ def compile_design(
 
 
 def run_batch(
-    simulation: Simulation, dataflow: Dataflow, image_NHWC: Codes, threshold: int, stalls: Stalls | None = None
+    simulation: Simulation,
+    dataflow: Dataflow,
+    image_NHWC: Codes,
+    threshold: int,
+    stalls: Stalls | None = None,
+    widths_N: npt.NDArray[np.int64] | None = None,
 ) -> Batch:
     """Streams one batch through the design as the host would: registers, start, words in, words out, counters.
 
-    Raises VerificationError when the design stops, when beats come that should not, and when it is not done at the end.
+    `widths_N` are what the register `width` holds for each frame; where they differ it is written while the batch runs, in
+    front of the frame's first word. Raises VerificationError when the design stops, when beats come that should not, and when it is not done at the end.
     """
     stalls, frames, word = stalls or Stalls(), len(image_NHWC), feature_word(dataflow)
     simulation.seed(stalls.seed)
     simulation.write(CONTROL["frames"], frames)
     simulation.write(CONTROL["threshold"], threshold)
+    if widths_N is not None:
+        _set_widths(simulation, widths_N.astype(np.uint8), image_word(dataflow).beats)
     simulation.write(CONTROL["control"], 1)
     image = Traffic(image_words(image_NHWC, image_word(dataflow)), stalls.image)
     results = _room(frames, RESULT_BITS, stalls.result)
@@ -138,6 +150,27 @@ def run_batch(
         simulation.read(CONTROL["exits"]),
         seconds,
     )
+
+
+def check_rtl_widths(
+    heads: Sequence[Graph],
+    dataflow: Dataflow,
+    simulation: Simulation,
+    image_NHWC: Codes,
+    widths_N: npt.NDArray[np.int64],
+    threshold: int,
+    stalls: Stalls | None = None,
+) -> tuple[Batch, tuple[int, int, str | None]]:
+    """As `check_rtl`, of frames that each have a width: an index of `heads`, narrow to wide."""
+    want = wanted(heads, image_NHWC, widths_N, threshold)
+    batch = run_batch(simulation, dataflow, image_NHWC, threshold, stalls, widths_N)
+    word, exited_N = feature_word(dataflow), want.exited_N
+    features = feature_packet(want.maps, exited_N, word, widths_N)
+    counters = {"frames_done": (len(widths_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
+    sent = np.flatnonzero(~exited_N)
+    beats = [want.maps[frame].size // word.lanes for frame in sent.tolist()]
+    frame_B = np.append(np.repeat(sent, np.add(beats, 1, dtype=np.int64) if beats else 0), -1)
+    return batch, differences(result_packet(want.decisions_N), features, batch, frame_B, counters)
 
 
 def check_rtl(
@@ -159,18 +192,21 @@ def check_rtl(
     word = feature_word(dataflow)
     results, features = result_packet(decisions_N), feature_packet(want[feature], exited_N, word)
     counters = {"frames_done": (len(decisions_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
-    return batch, differences(results, features, batch, np.flatnonzero(~exited_N), word, counters)
+    frame_B = np.append(np.repeat(np.flatnonzero(~exited_N), word.beats + 1), -1)
+    return batch, differences(results, features, batch, frame_B, counters)
 
 
 def differences(
     results: Packet,
     features: Packet,
     batch: Batch,
-    sent: npt.NDArray[np.int64],
-    word: PortWord,
+    sent_B: npt.NDArray[np.int64],
     counters: dict[str, tuple[int, int]],
 ) -> tuple[int, int, str | None]:
-    """(wrong words, wrong frames, the first in words) of a batch's packets and counters against what must come."""
+    """(wrong words, wrong frames, the first in words) of a batch's packets and counters against what must come.
+
+    `sent_B` is the frame of every word of the feature port, -1 for the trailer.
+    """
     first: str | None = None
     wrong, frames = 0, set[int]()
     for name, want, got in (("m_axis_result", results, batch.results), ("m_axis_feature", features, batch.features)):
@@ -182,7 +218,7 @@ def differences(
         if not bad_B.any():
             continue
         at = int(np.argmax(bad_B))
-        frame_B = np.arange(len(bad_B)) if name == "m_axis_result" else _frames_of(sent, word, len(bad_B))
+        frame_B = np.arange(len(bad_B)) if name == "m_axis_result" else sent_B[: len(bad_B)]
         frames |= set(frame_B[bad_B].tolist())
         wrong += int(bad_B.sum())
         first = first or (f"{name}: frame {frame_B[at]}, word {at}: want {_hex(want, at)}, got {_hex(got, at)}")
@@ -190,11 +226,6 @@ def differences(
         if must != is_:
             first = first or f"register {name} is {is_}, must be {must}"
     return wrong, len(frames), first
-
-
-def _frames_of(sent: npt.NDArray[np.int64], word: PortWord, beats: int) -> npt.NDArray[np.int64]:
-    """The frame of every word of the feature port; -1 for the trailer."""
-    return np.append(np.repeat(sent, word.beats + 1), -1)[:beats]
 
 
 def _hex(packet: Packet, at: int) -> str:
@@ -210,6 +241,11 @@ def interval_of(cycles_N: npt.NDArray[np.int64]) -> float:
     quarter = (len(cycles_N) - 1) // 4
     middle = cycles_N[quarter : len(cycles_N) - quarter]
     return float(middle[-1] - middle[0]) / (len(middle) - 1)
+
+
+def _set_widths(simulation: Simulation, widths_N: npt.NDArray[np.uint8], beats: int) -> None:
+    simulation.write(CONTROL["width"], int(widths_N[0]))
+    simulation.per_frame(CONTROL["width"], None if (widths_N == widths_N[0]).all() else widths_N, beats)
 
 
 def _room(beats: int, bits: int, stall: int) -> Traffic:

@@ -162,6 +162,7 @@ class Simulation:
         self._lib.sim_new.restype = ctypes.c_void_p
         self._lib.sim_cycle.restype = self._lib.sim_idle.restype = ctypes.c_uint64
         self._sim = ctypes.c_void_p(self._lib.sim_new())
+        self._values: npt.NDArray[np.uint8] | None = None
         self.reset()
 
     def __enter__(self) -> Simulation:
@@ -201,6 +202,13 @@ class Simulation:
         if self._lib.sim_read(self._sim, ctypes.c_uint32(address), ctypes.byref(value)):
             raise VerificationError(f"no answer to a read of {address:#x}", where="RTL simulation")
         return int(value.value)
+
+    def per_frame(self, address: int, values: npt.NDArray[np.uint8] | None, beats: int) -> None:
+        """From now on a register holds values[n] for the n-th frame of a run, `beats` beats each of the first input; None
+        leaves it alone."""
+        self._values = values  # which the simulation reads
+        data = None if values is None else values.ctypes.data_as(ctypes.c_void_p)
+        self._lib.sim_per_frame(self._sim, ctypes.c_uint32(address), data, ctypes.c_uint64(beats))
 
     def start(self, frames: int, registers: Sequence[int] = ()) -> None:
         """Begins a batch of a module without AXI4-Lite."""

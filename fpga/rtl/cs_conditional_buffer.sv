@@ -62,20 +62,16 @@ module cs_conditional_buffer #(
     wire [PORT_BITS-1:0] codes;
     wire [31:0]          number = ending ? 32'hFFFFFFFF : {16'd0, frame};
     assign y_data = heading ? {ending, PORT_BITS'(number)} : {1'b0, codes};
-    genvar i;
-    generate
-        for (i = 0; i < LANES; i = i + 1) begin : g_lane
-            wire [X_BITS-1:0] code = feature_data[i*X_BITS+:X_BITS];
-            if (CONTAINER == X_BITS) begin : g_full
-                assign codes[i*CONTAINER+:CONTAINER] = code;
-            end else begin : g_extended
-                assign codes[i*CONTAINER+:CONTAINER] = {{(CONTAINER - X_BITS) {X_SIGNED != 0 && code[X_BITS-1]}}, code};
-            end
-        end
-        if (LANES * CONTAINER < PORT_BITS) begin : g_rest
-            assign codes[PORT_BITS-1:LANES*CONTAINER] = '0;
-        end
-    endgenerate
+    cs_port_word #(
+        .X_BITS   (X_BITS),
+        .X_SIGNED (X_SIGNED),
+        .LANES    (LANES),
+        .PORT_BITS(PORT_BITS),
+        .CONTAINER(CONTAINER)
+    ) word (
+        .x_data(feature_data),
+        .codes (codes)
+    );
     // verilator lint_off UNUSEDSIGNAL
     wire unused = &{1'b0, decision_data};
     // verilator lint_on UNUSEDSIGNAL

@@ -3,12 +3,15 @@
 //   0x00  bit 0 start (reads 1 while a batch runs), 1 done (cleared by reading), 2 idle, 3 ready (as done)
 //   0x04  bit 0 interrupts on        0x08  bit 0 on done, 1 on ready        0x0C  which came (writing 1 toggles, as in HLS)
 //   0x10  frames   0x18  threshold   0x20  frames done, 0x24 its valid bit   0x30  exits, 0x34 its valid bit
-//   0x40  cycles from start to done  0x44, 0x48, 0x4C  cycles in which a word waited at the image, result, feature port
+//   0x40  width, in a design with several: an index, 0 the narrowest, after reset the widest; it holds from the next frame on
+//   0x60  cycles from start to done  0x64, 0x68, 0x6C  cycles in which a word waited at the image, result, feature port
 //
 // A start while a batch runs is ignored, and so is one of no frames. Frames and threshold hold for the batch that starts
 // behind them. Bit 7, auto-restart, is not there and reads 0.
 `default_nettype none
-module cs_control (
+module cs_control #(
+    parameter WIDTHS = 1
+) (
     input  wire         aclk,
     input  wire         aresetn,
     input  wire  [6:0]  s_axi_awaddr,
@@ -32,6 +35,7 @@ module cs_control (
     output logic        start,       // one cycle
     output logic [15:0] frames,      // of the batch that runs
     output logic [31:0] threshold,
+    output logic [7:0]  width,       // of the frames that begin from now on
     input  wire         finished,    // the batch that runs has left the design
     input  wire  [31:0] frames_done,
     input  wire  [31:0] exits,
@@ -92,6 +96,7 @@ module cs_control (
             exits_valid    <= 1'b0;
             next_frames    <= '0;
             next_threshold <= '0;
+            width          <= 8'(WIDTHS - 1);
             last_frames    <= '0;
             last_exits     <= '0;
             cycles         <= '0;
@@ -107,6 +112,7 @@ module cs_control (
             status <= (status ^ (written == 5'h03 && byte_0 ? data[1:0] : 2'b00)) | (ends ? enable : 2'b00);
             if (written == 5'h04) next_frames <= (next_frames & ~bits) | (data & bits);
             if (written == 5'h06) next_threshold <= (next_threshold & ~bits) | (data & bits);
+            if (WIDTHS > 1 && written == 5'h10 && byte_0) width <= data[7:0];
             if (ends) begin
                 last_frames <= frames_done;
                 last_exits  <= exits;
@@ -142,10 +148,11 @@ module cs_control (
                 5'h09:   s_axi_rdata <= {31'd0, frames_valid};
                 5'h0C:   s_axi_rdata <= last_exits;
                 5'h0D:   s_axi_rdata <= {31'd0, exits_valid};
-                5'h10:   s_axi_rdata <= cycles;
-                5'h11:   s_axi_rdata <= waited[31:0];
-                5'h12:   s_axi_rdata <= waited[63:32];
-                5'h13:   s_axi_rdata <= waited[95:64];
+                5'h10:   s_axi_rdata <= WIDTHS > 1 ? {24'd0, width} : '0;
+                5'h18:   s_axi_rdata <= cycles;
+                5'h19:   s_axi_rdata <= waited[31:0];
+                5'h1A:   s_axi_rdata <= waited[63:32];
+                5'h1B:   s_axi_rdata <= waited[95:64];
                 default: s_axi_rdata <= '0;
             endcase
         end

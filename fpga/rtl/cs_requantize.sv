@@ -35,12 +35,6 @@ module cs_requantize #(
 );
     localparam LOOKUP = GROUPS > 1 ? 2 : 1;  // cycles of the ROM, which the codes wait for
     localparam D = LOOKUP + (M_BITS != 0 ? 3 : 2);
-    localparam S_BITS = X_SIGNED != 0 ? X_BITS : X_BITS + 1;  // x as a signed number
-    localparam P_BITS = S_BITS + M_BITS < WIDE_BITS ? S_BITS + M_BITS : WIDE_BITS;
-    // What is left after the shift, and any code, as signed numbers.
-    localparam R_BITS = WIDE_BITS - SHIFT > Y_BITS ? WIDE_BITS - SHIFT : Y_BITS + 1;
-    localparam signed [R_BITS-1:0] LEAST = R_BITS'(LOW);
-    localparam signed [R_BITS-1:0] MOST = R_BITS'(HIGH);
 
     wire start = x_valid && y_room;
     assign x_ready = start;
@@ -60,38 +54,23 @@ module cs_requantize #(
     assign constants_address = group;
     assign y_valid = writes[D-1];
 
-    genvar l;
-    generate
-        for (l = 0; l < LANES; l = l + 1) begin : g_lane
-            wire signed [O_BITS-1:0] offset = constants_data[l*C_BITS+:O_BITS];
-            logic [LOOKUP*X_BITS-1:0] codes;  // newest in the low bits
-            always_ff @(posedge aclk) codes <= (LOOKUP * X_BITS)'({codes, x_data[l*X_BITS+:X_BITS]});
-            wire signed [S_BITS-1:0] x = S_BITS'(codes[(LOOKUP-1)*X_BITS+:X_BITS]);
-
-            // A multiplier takes all three registers: of its operands, its product and its sum.
-            logic signed [WIDE_BITS-1:0] sum;
-            if (M_BITS != 0) begin : g_product
-                wire signed [M_BITS-1:0] multiplier = constants_data[l*C_BITS+O_BITS+:M_BITS];
-                logic signed [P_BITS-1:0] product;
-                logic signed [O_BITS-1:0] held;
-                always_ff @(posedge aclk) begin
-                    product <= P_BITS'(x) * P_BITS'(multiplier);
-                    held    <= offset;
-                    sum     <= WIDE_BITS'(product) + WIDE_BITS'(held);
-                end
-            end else begin : g_plain
-                always_ff @(posedge aclk) sum <= WIDE_BITS'(x) + WIDE_BITS'(offset);
-            end
-
-            wire signed [R_BITS-1:0] rounded = R_BITS'(sum >>> SHIFT);
-            logic [Y_BITS-1:0] clamped;
-            always_ff @(posedge aclk) begin
-                if (rounded < LEAST) clamped <= Y_BITS'(LEAST);
-                else if (rounded > MOST) clamped <= Y_BITS'(MOST);
-                else clamped <= Y_BITS'(rounded);
-            end
-            assign y_data[l*Y_BITS+:Y_BITS] = clamped;
-        end
-    endgenerate
+    cs_requantize_lanes #(
+        .X_BITS   (X_BITS),
+        .X_SIGNED (X_SIGNED),
+        .Y_BITS   (Y_BITS),
+        .M_BITS   (M_BITS),
+        .O_BITS   (O_BITS),
+        .WIDE_BITS(WIDE_BITS),
+        .SHIFT    (SHIFT),
+        .LOW      (LOW),
+        .HIGH     (HIGH),
+        .LANES    (LANES),
+        .LOOKUP   (LOOKUP)
+    ) codes (
+        .aclk          (aclk),
+        .x_data        (x_data),
+        .constants_data(constants_data),
+        .y_data        (y_data)
+    );
 endmodule
 `default_nettype wire

@@ -72,7 +72,7 @@ def test_rtlsim_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert answer("--wave", str(wave))["frames"] == 2
     assert "$enddefinitions" in wave.read_text()[:200_000]
 
-    unit = run / "rtl" / "src" / "cs_requantize.sv"  # an edit by hand counts
+    unit = run / "rtl" / "src" / "cs_requantize_lanes.sv"  # an edit by hand counts
     text = unit.read_text()
     unit.write_text(text.replace("sum >>> SHIFT", "sum >>> (SHIFT + 1)"))
     assert unit.read_text() != text

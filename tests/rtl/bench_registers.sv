@@ -151,8 +151,8 @@ module bench_registers;
         read(7'h18, 4);
         check(value === 32'hdead00ef, "the threshold in bytes");
         write(7'h7c, 32'hffffffff);  // nothing there
-        write(7'h40, 32'hffffffff);  // read only
-        expects(7'h40, 0);
+        write(7'h60, 32'hffffffff);  // read only
+        expects(7'h60, 0);
         check(starts == 0 && !irq, "nothing starts by itself");
 
         // No frames, no start; nor without the byte's strobe.
@@ -179,9 +179,9 @@ module bench_registers;
         expects(7'h24, 0);  // cleared when read
         expects(7'h34, 1);
         expects(7'h34, 0);
-        expects(7'h44, 2);
-        expects(7'h48, 4);
-        expects(7'h4c, 6);
+        expects(7'h64, 2);
+        expects(7'h68, 4);
+        expects(7'h6c, 6);
         check(!irq, "no interrupt unless asked for");
         expects(7'h0c, 0);
         expects(7'h00, 32'he);  // done, idle, ready
@@ -217,7 +217,7 @@ module bench_registers;
             end
         join
         repeat (3) @(posedge aclk);
-        expects(7'h40, 100);  // done comes a hundred cycles behind start
+        expects(7'h60, 100);  // done comes a hundred cycles behind start
         expects(7'h0c, 1);
 
         // Reset in the midst of a batch forgets everything.

@@ -17,10 +17,10 @@ PROCESSES = sorted(name for name, op in OPS.items() if not op.port and not op.vi
 
 # What a bench must not let pass: (op, unit, what stands there, what the mutant has instead).
 MUTANTS = {
-    "offset dropped": ("requantize", "cs_requantize", "WIDE_BITS'(x) + WIDE_BITS'(offset)", "WIDE_BITS'(x)"),
-    "one off a product": ("requantize", "cs_requantize", "held    <= offset", "held    <= offset + 1'b1"),
-    "shift without sign": ("requantize", "cs_requantize", "sum >>> SHIFT", "sum >> SHIFT"),
-    "clamp one too low": ("requantize", "cs_requantize", "<= Y_BITS'(MOST)", "<= Y_BITS'(MOST - 1)"),
+    "offset dropped": ("requantize", "cs_requantize_lanes", "WIDE_BITS'(x) + WIDE_BITS'(offset)", "WIDE_BITS'(x)"),
+    "one off a product": ("requantize", "cs_requantize_lanes", "held    <= offset", "held    <= offset + 1'b1"),
+    "shift without sign": ("requantize", "cs_requantize_lanes", "sum >>> SHIFT", "sum >> SHIFT"),
+    "clamp one too low": ("requantize", "cs_requantize_lanes", "<= Y_BITS'(MOST)", "<= Y_BITS'(MOST - 1)"),
     "constants run ahead": ("requantize", "cs_requantize", "if (start) group", "if (x_valid) group"),
     "room not asked for": ("fork", "cs_fork", "x_valid && y_room", "x_valid"),
     "codes compared unsigned": ("max_pool", "cs_max_tree", "$signed(b) > $signed(a)", "b > a"),

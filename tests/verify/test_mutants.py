@@ -30,8 +30,8 @@ TOP = "mutant"
 
 # What the harness must see: {name: (file, what stands there, what the mutant has instead)}.
 MUTANTS = {
-    "rounding dropped": ("cs_requantize", "held    <= offset;", "held    <= offset - O_BITS'(1 << (SHIFT - 1));"),
-    "clamp one too low": ("cs_requantize", "<= Y_BITS'(MOST)", "<= Y_BITS'(MOST - 1)"),
+    "rounding dropped": ("cs_requantize_lanes", "held    <= offset;", "held    <= offset - O_BITS'(1 << (SHIFT - 1));"),
+    "clamp one too low": ("cs_requantize_lanes", "<= Y_BITS'(MOST)", "<= Y_BITS'(MOST - 1)"),
     "window a beat late": ("cs_sliding_window", "next_lagged == L_BITS'(LAG) &&", "lagged == L_BITS'(LAG) &&"),
     "window mask off by one": ("cs_sliding_window", "at < C_BITS'(COLUMNS)", "at <= C_BITS'(COLUMNS)"),
     "row below the last shown": ("cs_sliding_window", "at < R_BITS'(ROWS)", "at <= R_BITS'(ROWS)"),

@@ -1,0 +1,66 @@
+"""The units of several widths: what the plain unit of the widest takes, and what looking up sizes adds.
+
+Control logic has the coefficients of the plain unit. Additions are counted: a LUT a bit of a table of up to 64 widths, a LUT
+a bit of a comparison with a size that is not constant, a counter's own bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from codesign.cost import exits, products, requantize, streams
+from codesign.cost.fabric import Parts, bits_of, counter, lutram, mux, shift_chain
+from codesign.ops.base import Unit
+
+PLAIN = {
+    f"cs_slim_{name}": f"cs_{name}" for name in ("matrix_vector", "requantize", "sliding_window", "conditional_buffer")
+}
+
+
+def matrix_vector(unit: Unit) -> Parts:
+    """Sums lie in a memory instead of a ring; tiles are counted with an adder."""
+    p = unit.parameters
+    beats, folds = p["PIXELS"] * p["MAX_BEATS"], p["MAX_FOLDS"]
+    plain = {**p, "PIXELS": 1, "BEATS": beats, "FOLDS": folds}
+    parts = products.matrix_vector(replace(unit, module="cs_matrix_vector", parameters=plain))
+    address = bits_of(beats * p["CHUNKS"] * folds)
+    parts += _table(bits_of(folds + 1)) + _table(bits_of(p["MAX_BEATS"] + 1)) + _table(2 * address) + Parts(lut=address)
+    parts += counter(bits_of(p["PIXELS"])) + counter(bits_of(p["VECTORS"])) + counter(bits_of(p["MAX_BEATS"] + 1))
+    if folds > 1 and beats * p["CHUNKS"] > 1:
+        ring, y_bits = shift_chain(folds - 1, p["Y_BITS"]), p["Y_BITS"]
+        parts += (Parts(lut=lutram(folds, y_bits) - ring.lut, ff=-ring.ff)) * p["PE"]
+        parts += Parts(ff=(unit.latency - 1) * bits_of(folds + 1))
+    return parts
+
+
+def requantize_widths(unit: Unit) -> Parts:
+    p = unit.parameters
+    parts = requantize.requantize(replace(unit, module="cs_requantize", parameters={**p, "GROUPS": p["WORDS"]}))
+    address = bits_of(p["WORDS"])
+    return parts + _table(2 * address) + Parts(lut=address) + counter(bits_of(p["TURNS"]))
+
+
+def sliding_window(unit: Unit) -> Parts:
+    """Taps are chosen among the places that they have at each width."""
+    p = unit.parameters
+    plain = {**p, "PIXELS": 1, "GROUPS": p["MAX_GROUPS"], "LAG": p["MAX_LAG"], "FLUSH": 0}
+    parts = streams.sliding_window(replace(unit, module="cs_sliding_window", parameters=plain))
+    line = p["COLUMNS"] * p["MAX_GROUPS"]
+    sizes = bits_of(p["MAX_GROUPS"] + 1) + bits_of(line) + bits_of(p["ROWS"] * line) + bits_of(p["MAX_LAG"] + 1)
+    taps = p["KERNEL_ROWS"] * (p["KERNEL_COLUMNS"] - 1) * p["CHANNELS"] * p["X_BITS"]
+    return (
+        parts
+        + _table(sizes)
+        + Parts(lut=taps * mux(p["WIDTHS"]) + 2 * bits_of(p["WIDTHS"]), ff=bits_of(p["WIDTHS"]) + 3)
+    )
+
+
+def conditional_buffer(unit: Unit) -> Parts:
+    p = unit.parameters
+    plain = replace(unit, module="cs_conditional_buffer", parameters={**p, "BEATS": p["MAX_BEATS"]})
+    return exits.conditional_buffer(plain) + _table(bits_of(p["MAX_BEATS"] + 1))
+
+
+def _table(bits: int) -> Parts:
+    """A size looked up by the width, and what compares with it."""
+    return Parts(lut=2 * bits)

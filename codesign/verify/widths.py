@@ -1,0 +1,44 @@
+"""What a design with several widths must answer: every frame at its own width, in one batch."""
+
+# Legend: N frames; H, W rows and columns; C channels; B beats.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.ir import Codes, Graph
+from codesign.verify import golden
+
+WIDTH_LOW = 44  # of the width's three bits in the result word, which the class leaves free
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """The golden answers of a batch: decision words with the width's bits, and the feature map of every frame."""
+
+    decisions_N: npt.NDArray[np.int64]
+    maps: tuple[Codes, ...]  # (H, W, C) each, C that of the frame's width
+
+    @property
+    def exited_N(self) -> npt.NDArray[np.bool_]:
+        return (self.decisions_N >> 47 & 1).astype(bool)
+
+
+def wanted(heads: Sequence[Graph], image_NHWC: Codes, widths_N: npt.NDArray[np.int64], threshold: int) -> Wanted:
+    """Runs every frame through the head of its width; `widths_N` are indices of `heads`, narrow to wide."""
+    decisions_N = np.zeros(len(image_NHWC), np.int64)
+    maps: list[Codes] = [np.empty(0, np.int64)] * len(image_NHWC)
+    for index, head in enumerate(heads):
+        frames = np.flatnonzero(widths_N == index)
+        if not len(frames):
+            continue
+        feature = head.node("features").inputs[0]
+        inputs = {"image": image_NHWC[frames], "threshold": np.full((1, 1, 1, 1), threshold, np.int64)}
+        found = golden.run(head, inputs, keep=(feature, "decision"))
+        decisions_N[frames] = found["decision"].reshape(-1) | index << WIDTH_LOW
+        for frame, codes in zip(frames.tolist(), found[feature], strict=True):
+            maps[frame] = codes
+    return Wanted(decisions_N, tuple(maps))

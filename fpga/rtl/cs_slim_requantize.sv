@@ -1,0 +1,91 @@
+// cs_requantize at several widths: the ROM has the constants of every one, from BASES on, one word a channel group.
+//
+// A token on `width` says which width a frame has; it leaves its FIFO in the frame's last step.
+`default_nettype none
+module cs_slim_requantize #(
+    parameter X_BITS    = 12,
+    parameter X_SIGNED  = 1,
+    parameter Y_BITS    = 8,
+    parameter M_BITS    = 8,    // of a multiplier, signed; 0: every multiplier is 1
+    parameter O_BITS    = 12,   // of an offset, signed
+    parameter WIDE_BITS = 20,   // of the sum, signed
+    parameter SHIFT     = 6,
+    parameter LOW       = 0,
+    parameter HIGH      = 255,
+    parameter LANES     = 2,
+    parameter WORDS     = 3,
+    parameter TURNS     = 4,    // pixels of a frame
+    parameter WIDTHS    = 2,
+    parameter [32*WIDTHS-1:0] GROUPS = {32'd2, 32'd1},
+    parameter [32*WIDTHS-1:0] BASES  = {32'd0, 32'd2},
+    // derived: leave alone
+    parameter V_BITS    = $clog2(WIDTHS),
+    parameter X_WIDTH   = LANES * X_BITS,
+    parameter Y_WIDTH   = LANES * Y_BITS,
+    parameter A_BITS    = WORDS > 1 ? $clog2(WORDS) : 1,
+    parameter C_BITS    = M_BITS + O_BITS,
+    parameter C_WIDTH   = LANES * C_BITS
+) (
+    input  wire               aclk,
+    input  wire               aresetn,
+    input  wire [V_BITS-1:0]  width_data,
+    input  wire               width_valid,
+    output wire               width_ready,
+    input  wire [X_WIDTH-1:0] x_data,
+    input  wire               x_valid,
+    output wire               x_ready,
+    output wire [A_BITS-1:0]  constants_address,
+    input  wire [C_WIDTH-1:0] constants_data,
+    input  wire               y_room,
+    output wire               y_claim,
+    output wire               y_valid,
+    output wire [Y_WIDTH-1:0] y_data
+);
+    localparam LOOKUP = WORDS > 1 ? 2 : 1;  // cycles of the ROM, which the codes wait for
+    localparam D = LOOKUP + (M_BITS != 0 ? 3 : 2);
+    localparam T_BITS = TURNS > 1 ? $clog2(TURNS) : 1;
+
+    wire start = width_valid && x_valid && y_room;
+    assign x_ready = start;
+    assign y_claim = start;
+
+    logic [A_BITS-1:0] group;
+    logic [T_BITS-1:0] turn;
+    logic [D-1:0]      writes;
+    wire               group_ends = group == A_BITS'(GROUPS[32*width_data+:32] - 1);
+    wire               frame_ends = group_ends && turn == T_BITS'(TURNS - 1);
+    assign width_ready = start && frame_ends;
+    always_ff @(posedge aclk) begin
+        if (!aresetn) begin
+            group  <= '0;
+            turn   <= '0;
+            writes <= '0;
+        end else begin
+            if (start) group <= group_ends ? '0 : group + 1'b1;
+            if (start && group_ends) turn <= frame_ends ? '0 : turn + 1'b1;
+            writes <= D'({writes, start});
+        end
+    end
+    assign constants_address = A_BITS'(BASES[32*width_data+:32]) + group;
+    assign y_valid = writes[D-1];
+
+    cs_requantize_lanes #(
+        .X_BITS   (X_BITS),
+        .X_SIGNED (X_SIGNED),
+        .Y_BITS   (Y_BITS),
+        .M_BITS   (M_BITS),
+        .O_BITS   (O_BITS),
+        .WIDE_BITS(WIDE_BITS),
+        .SHIFT    (SHIFT),
+        .LOW      (LOW),
+        .HIGH     (HIGH),
+        .LANES    (LANES),
+        .LOOKUP   (LOOKUP)
+    ) codes (
+        .aclk          (aclk),
+        .x_data        (x_data),
+        .constants_data(constants_data),
+        .y_data        (y_data)
+    );
+endmodule
+`default_nettype wire
