@@ -46,7 +46,8 @@ def cosim(experiment: Experiment, options: CosimOptions | None = None) -> CosimR
         raise ConfigError(f"{options.frames} frames are not to be had", where="--frames", hint="use 1 or more")
     count = min(max(options.frames, 16), POOL, len(experiment.splits.test.images))
     with experiment.locked():
-        oracle = Oracle(design.head, design.dataflow, images_of(experiment, count))
+        narrow = [view.head for view in design.widths[:-1]]
+        oracle = Oracle(design.head, design.dataflow, images_of(experiment, count), narrow)
         benches: dict[str, BenchReport] = {}
         for simulator in simulators:
             experiment.say(f"cosim: compiling {target.design.top} for {simulator}")
@@ -81,7 +82,8 @@ def _target(experiment: Experiment, export: str) -> tuple[Design, Target, Path]:
     if not export:
         need_rtl(experiment)
         design = load_rtl_design(experiment)
-        return design, emitted(load_sources(folder.rtl / "src", design.top)), folder.rtl / "cosim"
+        sources = load_sources(folder.rtl / "src", design.top)
+        return design, emitted(sources, max(1, len(design.widths))), folder.rtl / "cosim"
     if not Path(export).is_dir():
         raise ConfigError("no such folder", where=f"--hls-export {export}", hint="name the solution of the HLS project")
     need_hls(experiment)

@@ -20,6 +20,7 @@ from codesign.plan.dataflow import Dataflow
 from codesign.plan.ports import feature_word, image_word
 from codesign.verify import golden
 from codesign.verify.packets import Words, feature_packet, image_words, result_packet
+from codesign.verify.widths import WIDTH_LOW
 
 CLOCK_NS = 10
 MOST_32 = (1 << 32) - 1
@@ -33,7 +34,8 @@ STALLED_BATCHES = 6  # of the bench that stalls all ports
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames by their numbers in the pool, the threshold register, and how the ports stall.
+    """Frames by their numbers in the pool, the threshold register, how the ports stall, and each frame's width where a
+    design has several.
 
     `abort` is the cycle behind the start in which reset ends the batch, and how long; then nothing is compared.
     """
@@ -43,25 +45,31 @@ class Batch:
     stalls: tuple[float, float, float] = (0.0, 0.0, 0.0)
     seed: int = 0
     abort: tuple[int, int] | None = None
+    widths: tuple[int, ...] = ()
 
 
 class Oracle:
-    """The golden model's answers for a pool of frames, worked out once and good for any threshold."""
+    """The golden model's answers for a pool of frames, worked out once and good for any threshold.
 
-    def __init__(self, head: Graph, dataflow: Dataflow, image_NHWC: Codes) -> None:
+    Of a design with several widths `narrow` are the heads of the others, narrow to wide; `head` is the widest's.
+    """
+
+    def __init__(self, head: Graph, dataflow: Dataflow, image_NHWC: Codes, narrow: Sequence[Graph] = ()) -> None:
         self.dataflow, self.image_NHWC = dataflow, image_NHWC
+        self.widths = len(narrow) + 1
         self._decision: Any = head.node("decision").op
         buffer = next(p for p in dataflow.processes if p.op.port)
         feature, logits = head.node(buffer.node).inputs[0], head.node("decision").inputs[0]
         inputs = {"image": image_NHWC, "threshold": np.zeros((1, 1, 1, 1), np.int64)}
-        want = golden.run(head, inputs, keep=(feature, logits))
-        self._maps_NHWC, self._logits_NHWC = want[feature], want[logits]
+        want = [golden.run(graph, inputs, keep=(feature, logits)) for graph in (*narrow, head)]
+        self._maps, self._logits = [w[feature] for w in want], [w[logits] for w in want]
         self.codes_N = self.decisions(0) & MOST_32
 
-    def decisions(self, threshold: int) -> npt.NDArray[np.int64]:
-        """The decision word of every frame of the pool."""
+    def decisions(self, threshold: int, index: int = -1) -> npt.NDArray[np.int64]:
+        """The decision word of every frame of the pool at a width, the widest by default."""
         register = np.full((1, 1, 1, 1), threshold, np.int64)
-        return np.asarray(self._decision.golden(self._logits_NHWC, register)).reshape(-1)
+        words_N = np.asarray(self._decision.golden(self._logits[index], register)).reshape(-1)
+        return words_N if self.widths == 1 else words_N | index % self.widths << WIDTH_LOW
 
     @property
     def never(self) -> int:
@@ -87,14 +95,23 @@ class Oracle:
     def words(self, batch: Batch) -> tuple[dict[str, Words], int]:
         """The words of the batch on the three ports, and how many of its frames exit."""
         at = np.array(batch.frames)
-        decisions_N = self.decisions(batch.threshold)[at]
+        widths = np.array(batch.widths or [self.widths - 1] * len(at))
+        decisions = np.stack([self.decisions(batch.threshold, index) for index in range(self.widths)])
+        decisions_N = decisions[widths, at]
         exited_N = (decisions_N >> 47 & 1).astype(bool)
+        maps = [self._maps[width][frame] for width, frame in zip(widths, at, strict=True)]
         words = {
             "image": image_words(self.image_NHWC[at], image_word(self.dataflow)),
             "result": result_packet(decisions_N).words_BK,
-            "feature": feature_packet(self._maps_NHWC[at], exited_N, feature_word(self.dataflow)).words_BK,
+            "feature": feature_packet(
+                maps, exited_N, feature_word(self.dataflow), widths if self.widths > 1 else None
+            ).words_BK,
         }
         return words, int(exited_N.sum())
+
+    def beats(self) -> list[int]:
+        """The words of a feature map at every width."""
+        return [maps[0].size // feature_word(self.dataflow).lanes for maps in self._maps]
 
 
 def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1) -> dict[str, list[Batch]]:
@@ -108,11 +125,19 @@ def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1)
     def take(count: int, threshold: int, stalls: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Batch:
         pool = oracle.exiting() if threshold == every else range(len(oracle.image_NHWC))
         chosen = rng.choices(pool or (0,), k=count)
-        return Batch(tuple(chosen), threshold, stalls, rng.getrandbits(30))
+        return Batch(tuple(chosen), threshold, stalls, rng.getrandbits(30), widths=one_width(count))
+
+    def one_width(count: int) -> tuple[int, ...]:
+        return (rng.randrange(oracle.widths),) * count if oracle.widths > 1 else ()
+
+    def mixed(batch: Batch) -> Batch:
+        """The batch with a width of its own for every frame."""
+        widths = tuple(rng.randrange(oracle.widths) for _ in batch.frames) if oracle.widths > 1 else ()
+        return replace(batch, widths=widths)
 
     if brief:
         return {
-            "stalls": [take(frames, some, ALL_PORTS[1])],
+            "stalls": [mixed(take(frames, some, ALL_PORTS[1]))],
             "packets": [take(1, every)],
             "registers": [take(1, none)],
             "reset": _resets([take(1, none), take(1, some)], oracle.dataflow, rng),
@@ -122,10 +147,13 @@ def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1)
     parts = [tuple(n % pool for n in part) for part in _split(frames, STALLED_BATCHES)]
     resets = [take(2, some, STALLS[k % len(STALLS)]) for k in range(12)]
     return {
-        "full_rate": [take(8, some)],
-        "stalls": [replace(take(len(n), some, ALL_PORTS[k % len(ALL_PORTS)]), frames=n) for k, n in enumerate(parts)],
-        "one_port": [take(3, some, stalls) for stalls in STALLS if not all(stalls)],
-        "blocked": [take(6, some, stalls) for stalls in CLOSED],
+        **({"race": [take(24, some), take(24, none, ALL_PORTS[0])]} if oracle.widths > 1 else {}),
+        "full_rate": [mixed(take(8, some))],
+        "stalls": [
+            mixed(replace(take(len(n), some, ALL_PORTS[k % len(ALL_PORTS)]), frames=n)) for k, n in enumerate(parts)
+        ],
+        "one_port": [mixed(take(3, some, stalls)) for stalls in STALLS if not all(stalls)],
+        "blocked": [mixed(take(6, some, stalls)) for stalls in CLOSED],
         "batches": [take(n, t, rng.choice(STALLS)) for n, t in zip(sizes, thresholds, strict=True)],
         "packets": [take(4, every), take(1, none), take(1, every, ALL_PORTS[0]), take(2, none)],
         "surplus": [take(2, some), take(2, some, ALL_PORTS[0]), take(1, none)],
@@ -147,7 +175,7 @@ def _resets(batches: Sequence[Batch], dataflow: Dataflow, rng: random.Random) ->
         if number % 2 == 0:
             last = (len(batch.frames) + 1) * dataflow.bound
             cycle = rng.randrange(1, 40) if number % 6 == 4 else rng.randrange(dataflow.bound // 4, last)
-            batch = Batch(batch.frames, batch.threshold, batch.stalls, batch.seed, (cycle, rng.randrange(1, 6)))
+            batch = replace(batch, abort=(cycle, rng.randrange(1, 6)))
         made.append(batch)
     return made
 
@@ -166,11 +194,15 @@ def write_case(
             key = f"{name}{len(rows[name])}"
             ports, exits = oracle.words(batch)
             words |= {f"{key}_{port}": array for port, array in ports.items()}
+            if name == "race":
+                for index in range(oracle.widths):
+                    found, _ = oracle.words(replace(batch, widths=(index,) * len(batch.frames)))
+                    words |= {f"{key}_{index}_{port}": found[port] for port in ("result", "feature")}
             # Beyond this many cycles the design hangs: stalls slow a batch down by less than eight.
             limit = 8 * (len(batch.frames) + 4) * bound + 5_000
             row = {"key": key, "exits": exits, "limit_cycles": limit, **asdict(batch), "frames": len(batch.frames)}
             rows[name].append(row)
     np.savez(folder / "words.npz", **words)  # pyright: ignore[reportArgumentType]
-    about = {"kind": kind, "clock_ns": CLOCK_NS, "frame_cycles": bound}
+    about = {"kind": kind, "clock_ns": CLOCK_NS, "frame_cycles": bound, "feature_beats": oracle.beats()}
     write_json(folder / "case.json", {**about, "registers": dict(registers), "benches": rows})
     return folder / "case.json"

@@ -46,9 +46,10 @@ class Target:
     data: Mapping[str, bytes]
 
 
-def emitted(design: RtlDesign) -> Target:
+def emitted(design: RtlDesign, widths: int = 1) -> Target:
     """The target of our own RTL."""
-    return Target(design, "codesign", CONTROL, {})
+    registers = {name: address for name, address in CONTROL.items() if widths > 1 or name != "width"}
+    return Target(design, "codesign", registers, {})
 
 
 def hls_export(folder: Path, top: str) -> Target:
@@ -81,7 +82,10 @@ def verilog_folder(folder: Path) -> Path:
 
 
 def read_header(path: Path) -> dict[str, int]:
-    """{register: address} from the C header of an HLS driver. Raises ConfigError when a register is not in it."""
+    """{register: address} from the C header of an HLS driver. Raises ConfigError when a register is not in it.
+
+    Only a design with several widths has a register `width`.
+    """
     text = path.read_text(encoding="utf-8", errors="replace")
     found = {
         name: int(address, 16)
@@ -94,7 +98,7 @@ def read_header(path: Path) -> dict[str, int]:
             hint = f"it should be the header of a design with bundle control; it defines {', '.join(found) or 'no address'}"
             raise ConfigError(f"it has no address of the register {name}", where=str(path), hint=hint)
         registers[name] = address
-    return registers
+    return registers | ({"width": found["WIDTH_DATA"]} if "WIDTH_DATA" in found else {})
 
 
 def ports_of(text: str, top: str) -> dict[str, str]:

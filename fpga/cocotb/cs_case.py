@@ -17,7 +17,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of frames: registers, stalls, and its words on each port as integers, in order."""
+    """A batch of frames: registers, stalls, and its words on each port as integers, in order; `widths` of a design that has
+    several."""
 
     key: str
     frames: int
@@ -27,6 +28,7 @@ class Batch:
     seed: int
     limit_cycles: int
     abort: tuple[int, int] | None
+    widths: tuple[int, ...]
     image: list[int]
     result: list[int]
     feature: list[int]
@@ -42,6 +44,7 @@ class Case:
         self.clock_ns: int = about["clock_ns"]
         self.registers: dict[str, int] = about["registers"]
         self.frame_cycles: int = about["frame_cycles"]
+        self.feature_beats: list[int] = about["feature_beats"]  # of a map, for each width
         self._rows: dict[str, list[dict[str, Any]]] = about["benches"]
 
     @cached_property
@@ -59,7 +62,15 @@ class Case:
         words = {port: integers(self._words[f"{row['key']}_{port}"]) for port in ("image", "result", "feature")}
         fields = {name: row[name] for name in ("key", "frames", "exits", "threshold", "seed", "limit_cycles")}
         abort = tuple(row["abort"]) if row["abort"] else None
-        return Batch(**fields, stalls=tuple(row["stalls"]), abort=abort, **words)
+        return Batch(**fields, stalls=tuple(row["stalls"]), abort=abort, widths=tuple(row["widths"]), **words)
+
+    def at_widths(self, batch: Batch) -> list[dict[str, list[int]]]:
+        """The words of a batch on both output ports, were all its frames of one width: for each width."""
+        indices = range(len(self.feature_beats))
+        return [
+            {port: integers(self._words[f"{batch.key}_{index}_{port}"]) for port in ("result", "feature")}
+            for index in indices
+        ]
 
     def report(self, bench: str, facts: dict[str, Any]) -> None:
         """Leaves what a bench found for the runner."""

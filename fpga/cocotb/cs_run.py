@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cocotb_tools.runner import get_runner
 
-MODULES = ("cs_streams", "cs_registers", "cs_reset")
+MODULES = ("cs_streams", "cs_registers", "cs_reset", "cs_width")
 SEED = 1
 
 
