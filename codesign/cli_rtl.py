@@ -29,6 +29,7 @@ def add_commands(commands: Any, add: Callable[..., argparse.ArgumentParser], ope
     rtlsim.add_argument("--wave", metavar="FILE", default="", help="write a waveform (VCD) of the frames, 2 by default")
     rtlsim.add_argument("--timing", action="store_true", help="the bottleneck, stalls and how full each FIFO gets")
     rtlsim.add_argument("--width", default="", metavar="W", help="one of several widths, or random: one for each frame")
+    rtlsim.add_argument("--step-up", default="", metavar="W", help="every frame at the next narrower width, then to W")
     cosim = add(
         commands,
         "cosim",
@@ -63,7 +64,13 @@ def _rtlsim(arguments: argparse.Namespace, open_: Open) -> Answer:
     from codesign.flow.rtlsim import RtlOptions, rtlsim
 
     options = RtlOptions(
-        arguments.frames, arguments.threshold, arguments.stall, arguments.wave, arguments.timing, arguments.width
+        arguments.frames,
+        arguments.threshold,
+        arguments.stall,
+        arguments.wave,
+        arguments.timing,
+        arguments.width,
+        arguments.step_up,
     )
     report, view = rtlsim(open_(arguments), options)
     answer = report.to_json()
@@ -76,6 +83,12 @@ def _rtlsim(arguments: argparse.Namespace, open_: Open) -> Answer:
         console.say(
             f"a frame every {answer['interval_cycles']} cycles, latency {report.latency_cycles} (simulated); computed: "
             f"{computed if report.estimated_interval_cycles else 'nothing for frames of different widths'}"
+        )
+    if report.step_up:
+        console.say(
+            "stepping up from {from:g} to {to:g}: {cycles:g} cycles more (simulated), {difference} of work".format(
+                **report.step_up
+            )
         )
     if report.first_difference:
         console.say(f"first difference: {report.first_difference}")

@@ -15,7 +15,7 @@ from codesign.ops.base import Rom, Unit
 from codesign.plan.budget import storage
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.ports import RESULT_BITS, PortWord, feature_word, image_word
-from codesign.plan.widths import TOKEN_DEPTH, widths_of
+from codesign.plan.widths import TOKEN_DEPTH, kinds_of
 
 # Addresses of the AXI4-Lite registers, up to `exits` as Vivado HLS lays them out for the HLS design.
 CONTROL = {
@@ -70,8 +70,9 @@ def emit_rtl(dataflow: Dataflow, *, top: str, exit_name: str) -> RtlDesign:
         registers=dataflow.registers,
         channels=len(dataflow.channels),
         result_bits=RESULT_BITS,
-        widths=(widths := widths_of(dataflow)),
-        width_bits=_width_bits(widths),
+        kinds=kinds_of(dataflow)[0],
+        widths=kinds_of(dataflow)[1],
+        width_bits=_width_bits(dataflow),
         token_depth=TOKEN_DEPTH,
     )
     return RtlDesign(top, {f"{top}.sv": text, f"{top}_core.sv": core, **roms, **library()})
@@ -124,15 +125,15 @@ def _core(dataflow: Dataflow, name: str, feature: PortWord | None) -> tuple[str,
         units=[_unit(dataflow, name, p, unit, feature) for p, unit in units],
         idles=[f"{p.name}__idle" for p, unit in units if unit.batch],
         tokens=[p.name for p, unit in units if unit.widths > 1],
-        width_bits=_width_bits(widths_of(dataflow)),
+        width_bits=_width_bits(dataflow),
         token_depth=TOKEN_DEPTH,
     )
     return text, roms
 
 
-def _width_bits(widths: int) -> int:
-    """Bits of a token that says a frame's width, 0 in a design with one."""
-    return (widths - 1).bit_length()
+def _width_bits(dataflow: Dataflow) -> int:
+    """Bits of a token that says what a frame is, 0 in a design with one width."""
+    return (kinds_of(dataflow)[0] - 1).bit_length()
 
 
 def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: PortWord | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ GENERATOR = ("ir", "ops", "passes", "plan", "emit", "devices")  # code that deci
 class Design:
     """What the sources in hls/ are an image of: the hardware's graph, its plan and dataflow, and the name of its top.
 
-    Of several `widths`, narrow to wide, these are the widest's.
+    Of several `widths`, narrow to wide, these are the widest's. `steps` are of frames that step up from one to the next. The
+    index of a frame's kind counts both.
     """
 
     head: Graph
@@ -45,15 +47,23 @@ class Design:
     top: str
     exit: str
     widths: tuple[View, ...] = ()
+    steps: tuple[View, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[View, ...]:
+        return self.widths + self.steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A design at one of its widths: the golden head, and the dataflow with that width's loops."""
+    """A design at one of its widths, or stepping up to it from a narrower one: the golden head of the width, and the dataflow
+    with its loops. Channels of the feature map that come are those from `first` on."""
 
     width: float
     head: Graph
     dataflow: Dataflow
+    base: float | None = None
+    first: int = 0
 
 
 def hls(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
@@ -107,8 +117,14 @@ def load_design(experiment: Experiment) -> Design:
     if heads is None:
         return Design(cut.head, made, realize(cut.head, made), top, cut.exit.name)
     flows = realize_widths(heads.graphs, made)
-    views = tuple(View(w, c.head, flow) for w, c, flow in zip(heads.widths, heads.cuts, flows, strict=True))
-    return Design(cut.head, made, flows[-1], top, cut.exit.name, views)
+    views = tuple(View(w, c.head, flow) for w, c, flow in zip(heads.widths, heads.cuts, flows.widths, strict=True))
+    steps = tuple(_step(*pair, flow) for pair, flow in zip(pairwise(views), flows.steps, strict=False))
+    return Design(cut.head, made, flows.widest, top, cut.exit.name, views, steps)
+
+
+def _step(narrow: View, wide: View, flow: Dataflow) -> View:
+    old = narrow.head.types[narrow.head.node("features").inputs[0]].channels
+    return View(wide.width, wide.head, flow, narrow.width, old)
 
 
 def _emit(experiment: Experiment, key: str) -> None:

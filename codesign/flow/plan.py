@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from codesign.flow.widths import Heads, graph_file, heads_of
 from codesign.ir.graph import Graph
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
+from codesign.passes.slim import SlimGraphs
 from codesign.plan.balance import balance
 from codesign.plan.budget import price, total
 from codesign.plan.fifos import size_fifos
@@ -28,9 +28,9 @@ from codesign.plan.widths import plan_widths, realize_widths
 _PLANNER = ("ir", "ops", "passes", "plan", "devices")  # code that decides a plan
 
 
-def planned(head: Graph, device: Device, config: PlanConfig, narrow: Sequence[Graph] = ()) -> Plan:
-    """The head's plan on a device, for the goal and the foldings of a config; its FIFOs are deep enough for the graphs of
-    narrower widths too."""
+def planned(head: Graph, device: Device, config: PlanConfig, graphs: SlimGraphs | None = None) -> Plan:
+    """The head's plan on a device, for the goal and the foldings of a config; its FIFOs are deep enough for all `graphs` of
+    the same hardware."""
     plan = balance(
         head,
         device,
@@ -40,7 +40,7 @@ def planned(head: Graph, device: Device, config: PlanConfig, narrow: Sequence[Gr
         foldings=config.foldings,
         drains=True,  # the HLS templates give such a process a loop of its own per frame
     )
-    return plan_widths((*narrow, head), plan, lambda flow: size_fifos(flow, pads=device.pads_bram)) if narrow else plan
+    return plan_widths(graphs, plan, lambda flow: size_fifos(flow, pads=device.pads_bram)) if graphs else plan
 
 
 def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
@@ -48,14 +48,14 @@ def plan(experiment: Experiment, *, force: bool = False) -> dict[str, Any]:
     folder, config = experiment.folder, experiment.config
     need_graph(experiment)
     heads = heads_of(experiment)
-    head = heads.graphs[-1] if heads else split_for(load_graph(folder.graph, OPS), config.exit).head
+    head = heads.graphs.widest if heads else split_for(load_graph(folder.graph, OPS), config.exit).head
     device = load_device(config.plan.device)
     with experiment.locked():
         key = plan_key(experiment)
         if not force and is_fresh(folder, "plan", key, [folder.plan]):
             experiment.say(f"plan: up to date, {folder.plan}")
         else:
-            found = planned(head, device, config.plan, heads.graphs[:-1] if heads else ())
+            found = planned(head, device, config.plan, heads.graphs if heads else None)
             save_plan(found, folder.plan)
             record(folder, "plan", key)
             experiment.say(f"plan: a frame every {found.interval_cycles} cycles on {device.name} (estimated)")
@@ -90,7 +90,7 @@ def _widths(heads: Heads, made: Plan) -> list[dict[str, float]]:
     flows = realize_widths(heads.graphs, made)
     return [
         {"width": width, "interval_cycles": flow.bound, "frames_per_second": made.clock_mhz * 1e6 / flow.bound}
-        for width, flow in zip(heads.widths, flows, strict=True)
+        for width, flow in zip(heads.widths, flows.widths, strict=True)
     ]
 
 

@@ -21,7 +21,7 @@ from codesign.plan.dataflow import Dataflow
 from codesign.plan.design import design_info
 from codesign.plan.exact import for_rtl, rtl_timing
 from codesign.plan.plan import Plan
-from codesign.plan.widths import share_depths
+from codesign.plan.widths import SlimFlows
 
 STEADY_FRAMES = 6  # enough for the pipeline to fill and repeat
 
@@ -57,9 +57,10 @@ def load_rtl_design(experiment: Experiment) -> Design:
     design = load_design(experiment)
     if not design.widths:
         return replace(design, dataflow=for_rtl(design.dataflow))
-    flows = share_depths(tuple(view.dataflow for view in design.widths), for_rtl)
-    views = tuple(replace(view, dataflow=flow) for view, flow in zip(design.widths, flows, strict=True))
-    return replace(design, dataflow=flows[-1], widths=views)
+    flows = SlimFlows(tuple(v.dataflow for v in design.widths), tuple(v.dataflow for v in design.steps)).sized(for_rtl)
+    widths = tuple(replace(v, dataflow=flow) for v, flow in zip(design.widths, flows.widths, strict=True))
+    steps = tuple(replace(v, dataflow=flow) for v, flow in zip(design.steps, flows.steps, strict=True))
+    return replace(design, dataflow=flows.widest, widths=widths, steps=steps)
 
 
 def load_sources(folder: Path, top: str) -> RtlDesign:
@@ -98,6 +99,9 @@ def _emit(experiment: Experiment, key: str) -> None:
     info = design_info(design.head, design.dataflow, design.plan)
     if design.widths:
         info["widths"] = [{"width": v.width, **_speed(v.dataflow, design.plan), **source} for v in design.widths]
+    if design.steps:
+        speeds = [{"from": v.base, "to": v.width, **_speed(v.dataflow, design.plan), **source} for v in design.steps]
+        info["steps"] = speeds
     info["registers"] = [{**r, "address": CONTROL[r["name"]]} for r in info["registers"]]
     depths = {channel.name: channel.depth for channel in design.dataflow.channels}
     more = {"top": design.top, "operating": operating.to_json(), "estimate": estimate, "depths": depths}

@@ -15,8 +15,8 @@ from codesign.flow.cascade import unit_of
 from codesign.flow.csim import images_of
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import Design
+from codesign.flow.kinds import frames_for
 from codesign.flow.rtl import load_rtl_design, load_sources, need_rtl, rtl_info
-from codesign.flow.widths import index_of
 from codesign.ir.types import Codes
 from codesign.plan.exact import rtl_timing
 from codesign.plan.ports import feature_word
@@ -32,17 +32,17 @@ from codesign.verify.rtlsim import (
     interval_of,
 )
 from codesign.verify.verilated import Library, Simulation
+from codesign.verify.widths import Kind
 
 MAX_BATCH = 65_535  # frame numbers have 16 bits
 WAVE_FRAMES = 2  # in a waveform, unless more are asked for
 TIMING_FRAMES = 16
-RANDOM = "random"  # a width for every frame
 
 
 @dataclass(frozen=True, slots=True)
 class RtlOptions:
     """What to run: the first `frames` test frames (0: all), at another threshold, with ports that stall at random, with
-    a waveform, with the timing view; of several widths the one named, or `random`, one for each frame (the widest)."""
+    a waveform, with the timing view; of several widths (the widest) the one named, `random`, or stepping up to one."""
 
     frames: int = 0
     threshold: float | None = None
@@ -50,6 +50,7 @@ class RtlOptions:
     wave: str = ""
     timing: bool = False
     width: str = ""
+    step_up: str = ""
 
 
 def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[RtlReport, dict[str, Any]]:
@@ -66,7 +67,9 @@ def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[R
         code = unit_of(design.head).threshold_code(options.threshold)
     frames = options.frames or (WAVE_FRAMES if options.wave else TIMING_FRAMES if options.timing else 0)
     image_NHWC = images_of(experiment, frames)
-    widths_N = widths_for(design, options.width, len(image_NHWC), experiment.config.seed)
+    chosen = frames_for(design, options.width, options.step_up, len(image_NHWC), experiment.config.seed)
+    kinds_N = None if chosen is None else chosen.kinds_N
+    image_NHWC = image_NHWC if chosen is None else image_NHWC[chosen.images_N]
     stalls = Stalls(options.stall, options.stall, options.stall)
     with experiment.locked():
         library = compile_run(experiment, design, wave=bool(options.wave), statistics=options.timing)
@@ -74,22 +77,12 @@ def rtlsim(experiment: Experiment, options: RtlOptions | None = None) -> tuple[R
         with Simulation(library) as simulation:
             if options.wave:
                 simulation.trace(Path(options.wave))
-            report = _run(experiment, design, simulation, image_NHWC, code, stalls, widths_N)
+            report = _run(experiment, design, simulation, image_NHWC, code, stalls, kinds_N)
             view = timing_view(design, simulation, len(image_NHWC)) if options.timing else {}
         if not options.stall and not options.wave:
-            name = f"rtlsim_{options.width}" if options.width else "rtlsim"
+            name = "_".join(filter(None, ("rtlsim", options.width, options.step_up and f"to_{options.step_up}")))
             experiment.folder.update_metrics(name, {**report.to_json(), "threshold_code": code})
     return report, view
-
-
-def widths_for(design: Design, width: str, frames: int, seed: int) -> npt.NDArray[np.int64] | None:
-    """The index of every frame's width: of the one named, at random for `random`, of the widest for "". None where there is
-    one width. Raises ConfigError for a width that the design has not."""
-    names = tuple(view.width for view in design.widths)
-    if width == RANDOM and names:
-        return np.random.default_rng(seed).integers(0, len(names), frames)
-    index = index_of(names, width) if width else len(names) - 1
-    return np.full(frames, index, np.int64) if names else None
 
 
 def compile_run(experiment: Experiment, design: Design, *, wave: bool = False, statistics: bool = False) -> Library:
@@ -106,7 +99,7 @@ def _run(
     image_NHWC: Codes,
     code: int,
     stalls: Stalls,
-    widths_N: npt.NDArray[np.int64] | None,
+    kinds_N: npt.NDArray[np.int64] | None,
 ) -> RtlReport:
     """All frames, in batches that fit the frame number and the memory."""
     word = feature_word(design.dataflow)
@@ -122,13 +115,13 @@ def _run(
                 part_NHWC,
                 code,
                 stalls,
-                None if widths_N is None else widths_N[start : start + size],
+                None if kinds_N is None else kinds_N[start : start + size],
             )
             wrong, frames, exits, seconds = wrong + codes, frames + bad, exits + batch.exits, seconds + batch.seconds
             first = first or what
             cycles.append(batch.cycles_N)
             advance(len(part_NHWC))
-    timing = _timing(design, widths_N)
+    timing = _timing(design, kinds_N)
     return RtlReport(
         frames=len(image_NHWC),
         mismatched_codes=wrong,
@@ -141,6 +134,7 @@ def _run(
         exits=exits,
         first_difference=first,
         tool=simulation.tool,
+        step_up=_step_up(design, kinds_N, cycles[0]),
     )
 
 
@@ -150,20 +144,32 @@ def _check(
     image_NHWC: Codes,
     code: int,
     stalls: Stalls,
-    widths_N: npt.NDArray[np.int64] | None,
+    kinds_N: npt.NDArray[np.int64] | None,
 ) -> tuple[Batch, tuple[int, int, str | None]]:
-    if widths_N is None:
+    if kinds_N is None:
         return check_rtl(design.head, design.dataflow, simulation, image_NHWC, code, stalls)
-    heads = [view.head for view in design.widths]
-    return check_rtl_widths(heads, design.dataflow, simulation, image_NHWC, widths_N, code, stalls)
+    kinds = [Kind(view.head, view.first) for view in design.kinds]
+    return check_rtl_widths(kinds, design.dataflow, simulation, image_NHWC, kinds_N, code, stalls)
 
 
-def _timing(design: Design, widths_N: npt.NDArray[np.int64] | None) -> Timing | None:
+def _step_up(
+    design: Design, kinds_N: npt.NDArray[np.int64] | None, cycles_N: npt.NDArray[np.int64]
+) -> dict[str, Any] | None:
+    """Of frames that all step up alike, behind the narrow run of each: what the step adds to a frame's cycles."""
+    if kinds_N is None or len(kinds_N) < 8 or (kinds_N[1::2] != kinds_N[1]).any() or kinds_N[1] < len(design.widths):
+        return None
+    view = design.kinds[int(kinds_N[1])]
+    narrow, wide = (rtl_timing(v.dataflow).bound for v in design.widths if v.width in (view.base, view.width))
+    both = interval_of(cycles_N[1::2])
+    return {"from": view.base, "to": view.width, "cycles": both - narrow, "difference": wide - narrow}
+
+
+def _timing(design: Design, kinds_N: npt.NDArray[np.int64] | None) -> Timing | None:
     """What the schedule says of frames of one width; of several nothing is computed."""
-    if widths_N is None:
+    if kinds_N is None:
         return rtl_timing(design.dataflow)
-    same = len(widths_N) and (widths_N == widths_N[0]).all()
-    return rtl_timing(design.widths[int(widths_N[0])].dataflow) if same else None
+    same = len(kinds_N) and (kinds_N == kinds_N[0]).all()
+    return rtl_timing(design.widths[int(kinds_N[0])].dataflow) if same else None
 
 
 def timing_view(design: Design, simulation: Simulation, frames: int) -> dict[str, Any]:

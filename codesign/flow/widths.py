@@ -9,19 +9,19 @@ from codesign.errors import ConfigError
 from codesign.flow.cascade import split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.slim_graphs import graphs_path, load_graphs
-from codesign.ir.graph import Graph
 from codesign.ops import OPS
-from codesign.passes.slim import slim
+from codesign.passes.slim import SlimGraphs, slim
 from codesign.passes.split import Split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heads:
-    """Narrow to wide: the widths, their networks cut at the exit, and the heads as `passes.slim` makes them."""
+    """Narrow to wide: the widths, their networks cut at the exit, and the heads as `passes.slim` makes them. Those of a causal
+    network step up."""
 
     widths: tuple[float, ...]
     cuts: tuple[Split, ...]
-    graphs: tuple[Graph, ...]
+    graphs: SlimGraphs
 
 
 def graph_file(experiment: Experiment) -> Path:
@@ -36,7 +36,8 @@ def heads_of(experiment: Experiment) -> Heads | None:
         return None
     graphs = load_graphs(graphs_path(experiment.folder), OPS)
     cuts = tuple(split_for(graph, experiment.config.exit) for graph in graphs.values())
-    return Heads(tuple(graphs), cuts, slim([cut.head for cut in cuts]))
+    causal = experiment.config.slim.recipe == "causal"
+    return Heads(tuple(graphs), cuts, slim([cut.head for cut in cuts], step_up=causal))
 
 
 def index_of(widths: tuple[float, ...], text: str) -> int:

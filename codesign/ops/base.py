@@ -115,10 +115,16 @@ class Example:
 
 
 class Variant(NamedTuple):
-    """An op with the types of its inputs at one width of a slimmable network; codes have the types of the widest."""
+    """An op with the types of its inputs at one width of a slimmable network; codes have the types of the widest.
+
+    One that steps up computes only what is new: outputs from channel `row` on, or what inputs from `column` on (of a pixel)
+    add to the outputs that the hardware has kept.
+    """
 
     op: Op
     types: tuple[TensorType, ...]
+    row: int = 0
+    column: int = 0
 
 
 class Op(ABC):
@@ -131,6 +137,8 @@ class Op(ABC):
     view: ClassVar[bool] = False  # no process of its own: its output is its input's beats under a new type
     port: ClassVar[bool] = False  # writes an AXI4-Stream port of the design instead of a channel
     fabric: ClassVar[bool] = False  # its multipliers can be told to use LUTs instead of DSPs
+    mixes: ClassVar[bool] = False  # an output depends on every input channel, not on its own alone
+    gathers: ClassVar[bool] = False  # a code comes in once and goes out several times
 
     @abstractmethod
     def infer(self, *x: TensorType) -> TensorType:
@@ -169,15 +177,25 @@ class Op(ABC):
         del variants
         return common
 
-    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
-        """The RTL unit that runs every width; by default the one that serves them all as it is.
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """The RTL unit that runs every variant; by default the one that serves them all as it is. Self is the widest, of
+        inputs `x`.
 
         Raises FoldingError where there is none.
         """
-        units = [variant.op.rtl(folding, *variant.types) for variant in variants]
-        if any(unit.parameters != units[-1].parameters or unit.roms for unit in units):
+        unit = self.rtl(folding, *x)
+        others = [variant.op.rtl(folding, *variant.types) for variant in variants]
+        if any(other.parameters != unit.parameters or other.roms for other in others):
             raise FoldingError(f"{self.name} cannot change its width yet", hint="leave [slim] out, or this layer")
-        return units[-1]
+        return unit
+
+    def step_up(self, narrow: Variant, fresh: bool, *x: TensorType) -> tuple[Variant, bool]:
+        """This op when all that `narrow` computed of a frame is kept, and whether only new channels come out.
+
+        `fresh` says that only new channels come in, of types `x`. Ops that work on each channel alone do as always.
+        """
+        del narrow
+        return Variant(self, x), fresh
 
     @classmethod
     @abstractmethod

@@ -70,13 +70,13 @@ class ConditionalBuffer(Op):
         facts = {**_facts(folding, feature), "BEATS": feature.size // folding.lanes}
         return Unit("cs_conditional_buffer", facts, latency=0, inputs=("feature", "decision"), batch=True)
 
-    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
-        """The map of a narrower width has fewer beats."""
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """The map of a narrower width has fewer beats; a step up sends the new channels alone."""
         beats = [variant.types[0].size // folding.lanes for variant in variants]
-        sizes = {"MAX_BEATS": beats[-1], "WIDTHS": len(beats), "BEATS": per_width(beats)}
+        sizes = {"MAX_BEATS": x[0].size // folding.lanes, "WIDTHS": len(beats), "BEATS": per_width(beats)}
         return Unit(
             "cs_slim_conditional_buffer",
-            {**_facts(folding, variants[-1].types[0]), **sizes},
+            {**_facts(folding, x[0]), **sizes},
             latency=0,
             inputs=("feature", "decision"),
             batch=True,

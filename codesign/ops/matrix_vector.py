@@ -56,6 +56,7 @@ class MatrixVector(Op):
 
     name: ClassVar[str] = "matrix_vector"
     fabric: ClassVar[bool] = True
+    mixes: ClassVar[bool] = True
 
     weights: Constant
 
@@ -152,9 +153,10 @@ class MatrixVector(Op):
         pixels = self._mapped(variants)
         return tuple(f for f in common if all(n // pixels % f.lanes == 0 for n in inputs))
 
-    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
-        """One ROM, of the widest's tiles; the loops of a narrower one leave out folds and, of every pixel, beats."""
-        (vector,) = variants[-1].types
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """One ROM, of the widest's tiles; the loops of a narrower one leave out folds and, of every pixel, beats. A step up
+        begins behind the folds, or the beats, that it has; then its sums go on from those that are kept."""
+        (vector,) = x
         t, pixels = self._tiling(folding), self._mapped(variants)
         if t.pixels > 1:  # every width has the same sizes
             return self.rtl(folding, vector)
@@ -163,6 +165,7 @@ class MatrixVector(Op):
         beats = [size.beats // pixels for size in sizes]
         folds = [size.folds for size in sizes]
         rows = [t.folds - f + 1 for f in folds]  # tiles from a chunk's last fold to the next chunk
+        most, pixel = t.beats // pixels, t.chunks * t.folds
         return Unit(
             "cs_slim_matrix_vector",
             {
@@ -171,19 +174,35 @@ class MatrixVector(Op):
                 "PIXELS": pixels,
                 "VECTORS": vector.pixels,
                 "MAX_FOLDS": t.folds,
-                "MAX_BEATS": t.beats // pixels,
+                "MAX_BEATS": most,
                 "WIDTHS": len(variants),
                 "FOLDS": per_width(folds),
                 "BEATS": per_width(beats),
                 "CHUNK_SKIPS": per_width(rows),
-                "PIXEL_SKIPS": per_width(
-                    row + (beats[-1] - b) * t.chunks * t.folds for row, b in zip(rows, beats, strict=True)
-                ),
+                "PIXEL_SKIPS": per_width(row + (most - b) * pixel for row, b in zip(rows, beats, strict=True)),
+                "FIRSTS": per_width(v.row // t.pe + v.column // folding.lanes * pixel for v in variants),
+                "KEEPS": per_width(int(v.column > 0) for v in variants),
             },
             latency=self._latency(folding, rom),
             roms=(rom,),
             widths=len(variants),
         )
+
+    def step_up(self, narrow: Variant, fresh: bool, *x: TensorType) -> tuple[Variant, bool]:
+        """New outputs of all inputs; of new inputs alone, what they add to the sums of outputs that were there before."""
+        assert isinstance(narrow.op, MatrixVector)
+        (old_rows, old_columns), rows = narrow.op.weights.shape, self.weights.shape[0]
+        if not fresh:
+            added = self.weights.array[old_rows:] if rows > old_rows else self.weights.array
+            return Variant(
+                MatrixVector(Constant.of(added, self.weights.dtype)), x, row=old_rows % rows
+            ), rows > old_rows
+        if rows > old_rows:
+            raise GraphError("new outputs need every input", hint="keep the inputs in front")
+        pixels = self._mapped((narrow, Variant(self, x)))
+        old = old_columns // pixels
+        added = self.weights.array.reshape(rows, pixels, -1)[:, :, old:].reshape(rows, -1)
+        return Variant(MatrixVector(Constant.of(added, self.weights.dtype)), x, column=old), False
 
     def _multiplies(self, folding: Folding, vector: TensorType) -> tuple[dict[str, int], Rom]:
         """What every RTL unit has: types, parallel products, and the ROM of tiles."""
@@ -212,15 +231,13 @@ class MatrixVector(Op):
 
     def _mapped(self, variants: tuple[Variant, ...]) -> int:
         """Pixels of the flattened map that the columns are of, 1 for a convolution: every width is their first slice."""
-        shapes = [variant.op.weights.shape for variant in variants if isinstance(variant.op, MatrixVector)]
-        if len({shape[1] for shape in shapes}) == 1:
+        weights = [v.op.weights for v in variants if isinstance(v.op, MatrixVector) and not v.row and not v.column]
+        columns = [constant.shape[1] for constant in weights]
+        if len(set(columns)) == 1:
             return 1
-        for pixels in divisors(int(np.gcd.reduce([shape[1] for shape in shapes]))):
-            if all(
-                np.array_equal(first_slice(self.weights, v.op.weights.shape, pixels), v.op.weights.array)
-                for v in variants
-                if isinstance(v.op, MatrixVector)
-            ):
+        for pixels in divisors(int(np.gcd.reduce(columns))):
+            slices = (first_slice(self.weights, constant.shape, pixels) for constant in weights)
+            if all(np.array_equal(part, constant.array) for part, constant in zip(slices, weights, strict=True)):
                 return pixels
         raise GraphError("the weights of a narrower width are not the first slice of the widest's")
 

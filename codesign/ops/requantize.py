@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -142,8 +142,9 @@ class Requantize(Op):
             roms=(Rom("constants", words, 1),),
         )
 
-    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
-        """One ROM with the constants of every width; where those of two widths begin alike, they share words."""
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """One ROM with the constants of every width; what one has whole inside another shares its words."""
+        (widest,) = x
         accs = [variant.types[0] for variant in variants]
         ops = [variant.op for variant in variants if isinstance(variant.op, Requantize)]
         if any((op.shift, op.out, op.clamp) != (self.shift, self.out, self.clamp) for op in ops):
@@ -153,13 +154,13 @@ class Requantize(Op):
         m_bits = 0 if unit else max(_signed_bits(multiplier) for multiplier, _ in tables)
         o_bits = max(_signed_bits(offset) for _, offset in tables)
         words, bases = _together([_words(*table, m_bits, o_bits) for table in tables])
-        facts = self._facts(folding, accs[-1], m_bits, o_bits, max(op.wide(accs[-1]).bits for op in ops))
+        facts = self._facts(folding, widest, m_bits, o_bits, max(op.wide(widest).bits for op in ops))
         return Unit(
             "cs_slim_requantize",
             {
                 **facts,
                 "WORDS": len(words),
-                "TURNS": accs[-1].pixels // beat_pixels(folding.lanes, accs[-1].channels),
+                "TURNS": widest.pixels // beat_pixels(folding.lanes, widest.channels),
                 "WIDTHS": len(variants),
                 "GROUPS": per_width(max(1, acc.channels // folding.lanes) for acc in accs),
                 "BASES": per_width(bases),
@@ -168,6 +169,16 @@ class Requantize(Op):
             roms=(Rom("constants", words, 1),),
             widths=len(variants),
         )
+
+    def step_up(self, narrow: Variant, fresh: bool, *x: TensorType) -> tuple[Variant, bool]:
+        """The constants of the new channels."""
+        if not fresh:
+            return Variant(self, x), False
+        new = x[0].channels
+        multiplier, bias = (
+            c if c.shape == (1,) else Constant.of(c.array[-new:], c.dtype) for c in (self.multiplier, self.bias)
+        )
+        return Variant(replace(self, multiplier=multiplier, bias=bias), x), True
 
     def _facts(self, folding: Folding, acc: TensorType, m_bits: int, o_bits: int, wide_bits: int) -> dict[str, int]:
         """The parameters of every RTL unit."""
@@ -228,13 +239,13 @@ def _words(multiplier: Constant, offset: Constant, m_bits: int, o_bits: int) -> 
 
 
 def _together(tables: Sequence[Codes]) -> tuple[Codes, list[int]]:
-    """One table in which every table lies somewhere whole, and where each begins; the last comes first."""
-    words, bases = tables[-1], [0]
-    for table in tables[-2::-1]:
+    """One table in which every table lies somewhere whole, and where each begins; the longest come first."""
+    words, bases = tables[0][:0], [0] * len(tables)
+    for index in sorted(range(len(tables)), key=lambda i: (-len(tables[i]), -i)):
+        table = tables[index]
         spots = (at for at in range(len(words) - len(table) + 1) if np.array_equal(words[at : at + len(table)], table))
-        at = next(spots, len(words))
-        words = np.concatenate([words, table]) if at == len(words) else words
-        bases.insert(0, at)
+        bases[index] = next(spots, len(words))
+        words = np.concatenate([words, table]) if bases[index] == len(words) else words
     return words, bases
 
 

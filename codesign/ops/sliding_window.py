@@ -40,6 +40,7 @@ class SlidingWindow(Op):
     """
 
     name: ClassVar[str] = "sliding_window"
+    gathers: ClassVar[bool] = True
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -166,9 +167,9 @@ class SlidingWindow(Op):
         cannot."""
         return tuple(f for f in common if self._same(f, variants) or self._apart(f, variants))
 
-    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...]) -> Unit:
-        """Lines as long as the width has beats. Between frames of one width nothing waits; a change costs a frame's lag."""
-        (image,) = variants[-1].types
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """Lines as long as the width has beats. Between frames of as many groups nothing waits; a change costs a frame's lag."""
+        (image,) = x
         unit = self.rtl(folding, image)
         if self._same(folding, variants):
             return unit
@@ -178,7 +179,7 @@ class SlidingWindow(Op):
         lines = [self._line_beats(folding, variant.types[0]) for variant in variants]
         beats = [image.shape[0] * line for line in lines]
         tables = {"GROUPS": groups, "LINES": lines, "BEATS": beats, "LAGS": lags}
-        sizes = {"MAX_GROUPS": groups[-1], "MAX_LAG": lags[-1], "WIDTHS": len(variants)}
+        sizes = {"MAX_GROUPS": max(groups), "MAX_LAG": max(lags), "WIDTHS": len(variants)}
         return replace(
             unit,
             module="cs_slim_sliding_window",

@@ -16,12 +16,14 @@ from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Wor
 
 @dataclass(frozen=True, slots=True)
 class Slim(Op):
-    """`variants` are the op and its input types at every width, narrow to wide; this one stands for width `at`.
+    """`variants` are the op and its input types at each of `widths` widths, narrow to wide, and behind them when it steps up
+    from each to the next, if the hardware can; this one stands for variant `at`.
 
-    Shapes, golden codes and steps are those of width `at`; types of codes, legal foldings and hardware are those of all.
+    Shapes, golden codes and steps are those of variant `at`; types of codes, legal foldings and hardware are those of all.
     """
 
     variants: tuple[Variant, ...]
+    widths: int
     at: int
 
     @property
@@ -30,7 +32,11 @@ class Slim(Op):
 
     @property
     def widest(self) -> Op:
-        return self.variants[-1].op
+        return self.variants[self.widths - 1].op
+
+    @property
+    def widest_types(self) -> tuple[TensorType, ...]:
+        return self.variants[self.widths - 1].types
 
     # What the contract has as facts of a class is here one of an op.
     @property
@@ -59,8 +65,8 @@ class Slim(Op):
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
         """Those that are legal at every width; what differs in sense, such as whole pixels a beat, differs in its numbers."""
         del x
-        *narrow, widest = (variant.op.foldings(*variant.types) for variant in self.variants)
-        sets = [frozenset(legal) for legal in narrow]
+        sets = [frozenset(variant.op.foldings(*variant.types)) for variant in self.variants]
+        widest = self.widest.foldings(*self.widest_types)
         common = tuple(folding for folding in widest if all(folding in legal for legal in sets))
         return self.widest.slim_foldings(common, self.variants)
 
@@ -77,7 +83,7 @@ class Slim(Op):
 
     def work(self, folding: Folding, *x: TensorType) -> Work:
         del x
-        return self.widest.work(folding, *self.variants[-1].types)
+        return self.widest.work(folding, *self.widest_types)
 
     def hls(self, folding: Folding, *x: TensorType) -> Mapping[str, Any]:
         """The variables of width `at`."""
@@ -86,7 +92,7 @@ class Slim(Op):
 
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         del x
-        return self.widest.slim_rtl(folding, self.variants)
+        return self.widest.slim_rtl(folding, self.variants, *self.widest_types)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -94,7 +100,7 @@ class Slim(Op):
         return ()
 
     def _out(self, at: int) -> TensorType:
-        """The type that the hardware has at a width: the narrow one's shape in the widest one's codes."""
-        op, types = self.variants[at]
-        out, widest = op.infer(*types), self.widest.infer(*self.variants[-1].types)
+        """The type that the hardware has at a variant: the narrow one's shape in the widest one's codes."""
+        variant = self.variants[at]
+        out, widest = variant.op.infer(*variant.types), self.widest.infer(*self.widest_types)
         return TensorType(out.shape, widest.dtype, widest.scale)

@@ -9,11 +9,11 @@ from codesign.ir.types import TensorType
 from codesign.plan.dataflow import Dataflow, Process
 from codesign.plan.plan import Plan
 from codesign.plan.ports import RESULT_BITS, PortWord, feature_word, image_word
-from codesign.plan.widths import widths_of
+from codesign.plan.widths import kinds_of
 
 RESULT_FIELDS = {"confidence": [31, 0], "class": [46, 32], "exited": [47, 47], "frame": [63, 48]}
 WIDTH_FIELDS = {"class": [43, 32], "width": [46, 44]}  # where a frame can have one of several widths
-MAX_WIDTHS, MAX_CLASSES = 8, 4096  # that these fields have room for
+MAX_KINDS, MAX_CLASSES = 8, 4096  # that these fields have room for
 TRAILER_FRAME = 0xFFFFFFFF
 
 
@@ -46,7 +46,7 @@ def design_info(graph: Graph, dataflow: Dataflow, plan: Plan) -> dict[str, Any]:
         "registers": _registers(dataflow),
     }
     if decider := next((p for p in dataflow.processes if hasattr(p.op, "criterion")), None):
-        fields = RESULT_FIELDS | (WIDTH_FIELDS if widths_of(dataflow) > 1 else {})
+        fields = RESULT_FIELDS | (WIDTH_FIELDS if kinds_of(dataflow)[0] > 1 else {})
         info["result"] = {"tdata_bits": RESULT_BITS, "fields": {name: list(bits) for name, bits in fields.items()}}
         info["exit"] = _exit(graph, decider)
     if buffer := next((p for p in dataflow.processes if p.op.port), None):
@@ -92,6 +92,6 @@ def _registers(dataflow: Dataflow) -> list[dict[str, Any]]:
     """Names and widths; the addresses are the backend's and stand in the .hwh that Vivado writes."""
     rows: list[dict[str, Any]] = [{"name": "frames", "bits": 32, "access": "write"}]
     rows += [{"name": r.name, "bits": r.type.dtype.bits, "access": "write"} for r in dataflow.registers]
-    if widths_of(dataflow) > 1:
+    if kinds_of(dataflow)[0] > 1:
         rows.append({"name": "width", "bits": 32, "access": "write"})
     return rows + [{"name": name, "bits": 32, "access": "read"} for name in ("frames_done", "exits")]

@@ -1,45 +1,62 @@
 """The dataflows of one design at several widths: the same processes, channels and FIFO depths, other loops.
 
-The graphs are those of `codesign.passes.slim`, narrow to wide, and the plan is of the widest, whose foldings are legal at all.
-Depths are the largest that any width needs: then every width has the room in which it neither deadlocks nor loses speed.
+The graphs are those of `codesign.passes.slim`, and the plan is of the widest, whose foldings are legal at all. Depths are
+the largest that any of them needs: then every width has the room in which it neither deadlocks nor loses speed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from codesign.errors import FoldingError
 from codesign.ir.graph import Graph
 from codesign.ops.slim import Slim
+from codesign.passes.slim import SlimGraphs
 from codesign.plan.build import build
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.plan import Plan, realize
 
-TOKEN_DEPTH = (
-    16  # frames under way in front of a process that is told their widths; more have to wait at the image port
-)
+# Frames under way in front of a process that is told their widths; more have to wait at the image port.
+TOKEN_DEPTH = 16
 
-Flows = tuple[Dataflow, ...]
-
-
-def realize_widths(graphs: Sequence[Graph], plan: Plan) -> Flows:
-    """The dataflow at every width, narrow to wide. Raises FoldingError for a plan of another graph."""
-    widest = realize(graphs[-1], plan)
-    return (*(_narrow(graph, plan, widest) for graph in graphs[:-1]), widest)
+Size = Callable[[Dataflow], Dataflow]  # a dataflow with the depths that it needs
 
 
-def share_depths(flows: Flows, size: Callable[[Dataflow], Dataflow]) -> Flows:
-    """The dataflows with every channel as deep as `size` makes it at the width that needs most."""
-    sized = [size(flow) for flow in flows]
-    depths = {row[0].name: max(c.depth for c in row) for row in zip(*(s.channels for s in sized), strict=True)}
-    return tuple(flow.with_depths(depths) for flow in sized)
+@dataclass(frozen=True, slots=True)
+class SlimFlows:
+    """The dataflow at every width, narrow to wide, and of every step up, as in `SlimGraphs`."""
+
+    widths: tuple[Dataflow, ...]
+    steps: tuple[Dataflow, ...] = ()
+
+    @property
+    def widest(self) -> Dataflow:
+        return self.widths[-1]
+
+    @property
+    def all(self) -> tuple[Dataflow, ...]:
+        return self.widths + self.steps
+
+    def sized(self, size: Size) -> SlimFlows:
+        """The dataflows with every channel as deep as `size` makes it where it needs most."""
+        flows = [size(flow) for flow in self.all]
+        depths = {row[0].name: max(c.depth for c in row) for row in zip(*(f.channels for f in flows), strict=True)}
+        made = tuple(flow.with_depths(depths) for flow in flows)
+        return SlimFlows(made[: len(self.widths)], made[len(self.widths) :])
 
 
-def plan_widths(graphs: Sequence[Graph], plan: Plan, size: Callable[[Dataflow], Dataflow]) -> Plan:
+def realize_widths(graphs: SlimGraphs, plan: Plan) -> SlimFlows:
+    """The dataflows under a plan, at the planned depths. Raises FoldingError for a plan of another graph."""
+    widest = realize(graphs.widest, plan)
+    narrow = tuple(_narrow(graph, plan, widest) for graph in graphs.widths[:-1])
+    return SlimFlows((*narrow, widest), tuple(_narrow(graph, plan, widest) for graph in graphs.steps))
+
+
+def plan_widths(graphs: SlimGraphs, plan: Plan, size: Size) -> Plan:
     """The plan with depths for every width."""
-    flows = share_depths(realize_widths(graphs, plan), size)
-    return replace(plan, depths={c.name: c.depth for c in flows[-1].channels})
+    flow = realize_widths(graphs, plan).sized(size).widest
+    return replace(plan, depths={c.name: c.depth for c in flow.channels})
 
 
 def _narrow(graph: Graph, plan: Plan, widest: Dataflow) -> Dataflow:
@@ -55,6 +72,7 @@ def _narrow(graph: Graph, plan: Plan, widest: Dataflow) -> Dataflow:
     return replace(flow, processes=drained).with_depths(plan.depths)
 
 
-def widths_of(dataflow: Dataflow) -> int:
-    """How many widths a frame can have."""
-    return max((len(p.op.variants) for p in dataflow.processes if isinstance(p.op, Slim)), default=1)
+def kinds_of(dataflow: Dataflow) -> tuple[int, int]:
+    """How many kinds of frames a design knows, and how many of them are widths; the rest step up. (1, 1) for one width."""
+    slim = [p.op for p in dataflow.processes if isinstance(p.op, Slim)]
+    return (len(slim[0].variants), slim[0].widths) if slim else (1, 1)

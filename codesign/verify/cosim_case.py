@@ -99,7 +99,7 @@ class Oracle:
         decisions = np.stack([self.decisions(batch.threshold, index) for index in range(self.widths)])
         decisions_N = decisions[widths, at]
         exited_N = (decisions_N >> 47 & 1).astype(bool)
-        maps = [self._maps[width][frame] for width, frame in zip(widths, at, strict=True)]
+        maps: list[Codes] = [self._maps[width][frame] for width, frame in zip(widths, at, strict=True)]
         words = {
             "image": image_words(self.image_NHWC[at], image_word(self.dataflow)),
             "result": result_packet(decisions_N).words_BK,

@@ -20,7 +20,7 @@ from codesign.plan.ports import RESULT_BITS, feature_word, image_word
 from codesign.verify import golden
 from codesign.verify.packets import Packet, feature_packet, image_words, result_packet
 from codesign.verify.verilated import Interface, Library, Simulation, Stream, Traffic, compile_rtl
-from codesign.verify.widths import wanted
+from codesign.verify.widths import Kind, wanted
 
 BATCH_BYTES = 1 << 28  # of feature words that one batch may bring
 
@@ -52,7 +52,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class RtlReport:
-    """The verdict on a set of frames with the cycles that were counted; `images_per_s` is wall-clock time of simulation."""
+    """The verdict on a set of frames with the cycles that were counted; `images_per_s` is wall-clock time of simulation.
+
+    `step_up` has the cycles that stepping up from one width to another adds to a frame, and the difference of their work.
+    """
 
     frames: int
     mismatched_codes: int
@@ -65,6 +68,7 @@ class RtlReport:
     exits: int
     first_difference: str | None
     tool: str
+    step_up: dict[str, Any] | None = None
 
     @property
     def agrees(self) -> bool:
@@ -92,6 +96,7 @@ class RtlReport:
             "images_per_s": round(self.images_per_s, 1),
             "exits": self.exits,
             "first_difference": self.first_difference,
+            **({"step_up": self.step_up} if self.step_up else {}),
             "tool": self.tool,
             "source": "RTL simulation",
         }
@@ -119,19 +124,19 @@ def run_batch(
     image_NHWC: Codes,
     threshold: int,
     stalls: Stalls | None = None,
-    widths_N: npt.NDArray[np.int64] | None = None,
+    kinds_N: npt.NDArray[np.int64] | None = None,
 ) -> Batch:
     """Streams one batch through the design as the host would: registers, start, words in, words out, counters.
 
-    `widths_N` are what the register `width` holds for each frame; where they differ it is written while the batch runs, in
+    `kinds_N` are what the register `width` holds for each frame; where they differ it is written while the batch runs, in
     front of the frame's first word. Raises VerificationError when the design stops, when beats come that should not, and when it is not done at the end.
     """
     stalls, frames, word = stalls or Stalls(), len(image_NHWC), feature_word(dataflow)
     simulation.seed(stalls.seed)
     simulation.write(CONTROL["frames"], frames)
     simulation.write(CONTROL["threshold"], threshold)
-    if widths_N is not None:
-        _set_widths(simulation, widths_N.astype(np.uint8), image_word(dataflow).beats)
+    if kinds_N is not None:
+        _set_kinds(simulation, kinds_N.astype(np.uint8), image_word(dataflow).beats)
     simulation.write(CONTROL["control"], 1)
     image = Traffic(image_words(image_NHWC, image_word(dataflow)), stalls.image)
     results = _room(frames, RESULT_BITS, stalls.result)
@@ -153,20 +158,20 @@ def run_batch(
 
 
 def check_rtl_widths(
-    heads: Sequence[Graph],
+    kinds: Sequence[Kind],
     dataflow: Dataflow,
     simulation: Simulation,
     image_NHWC: Codes,
-    widths_N: npt.NDArray[np.int64],
+    kinds_N: npt.NDArray[np.int64],
     threshold: int,
     stalls: Stalls | None = None,
 ) -> tuple[Batch, tuple[int, int, str | None]]:
-    """As `check_rtl`, of frames that each have a width: an index of `heads`, narrow to wide."""
-    want = wanted(heads, image_NHWC, widths_N, threshold)
-    batch = run_batch(simulation, dataflow, image_NHWC, threshold, stalls, widths_N)
+    """As `check_rtl`, of frames that each have a width or step up: `kinds_N` are indices of `kinds`."""
+    want = wanted(kinds, image_NHWC, kinds_N, threshold)
+    batch = run_batch(simulation, dataflow, image_NHWC, threshold, stalls, kinds_N)
     word, exited_N = feature_word(dataflow), want.exited_N
-    features = feature_packet(want.maps, exited_N, word, widths_N)
-    counters = {"frames_done": (len(widths_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
+    features = feature_packet(want.maps, exited_N, word, kinds_N)
+    counters = {"frames_done": (len(kinds_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
     sent = np.flatnonzero(~exited_N)
     beats = [want.maps[frame].size // word.lanes for frame in sent.tolist()]
     frame_B = np.append(np.repeat(sent, np.add(beats, 1, dtype=np.int64) if beats else 0), -1)
@@ -243,9 +248,9 @@ def interval_of(cycles_N: npt.NDArray[np.int64]) -> float:
     return float(middle[-1] - middle[0]) / (len(middle) - 1)
 
 
-def _set_widths(simulation: Simulation, widths_N: npt.NDArray[np.uint8], beats: int) -> None:
-    simulation.write(CONTROL["width"], int(widths_N[0]))
-    simulation.per_frame(CONTROL["width"], None if (widths_N == widths_N[0]).all() else widths_N, beats)
+def _set_kinds(simulation: Simulation, kinds_N: npt.NDArray[np.uint8], beats: int) -> None:
+    simulation.write(CONTROL["width"], int(kinds_N[0]))
+    simulation.per_frame(CONTROL["width"], None if (kinds_N == kinds_N[0]).all() else kinds_N, beats)
 
 
 def _room(beats: int, bits: int, stall: int) -> Traffic:

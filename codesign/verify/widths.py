@@ -1,4 +1,4 @@
-"""What a design with several widths must answer: every frame at its own width, in one batch."""
+"""What a design with several widths must answer: frames of every kind, widths and steps up, in one batch."""
 
 # Legend: N frames; H, W rows and columns; C channels; B beats.
 from __future__ import annotations
@@ -27,18 +27,26 @@ class Wanted:
         return (self.decisions_N >> 47 & 1).astype(bool)
 
 
-def wanted(heads: Sequence[Graph], image_NHWC: Codes, widths_N: npt.NDArray[np.int64], threshold: int) -> Wanted:
-    """Runs every frame through the head of its width; `widths_N` are indices of `heads`, narrow to wide."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """What a frame can be: the head that answers for it, and the first channel of its feature map that is sent."""
+
+    head: Graph
+    first: int = 0
+
+
+def wanted(kinds: Sequence[Kind], image_NHWC: Codes, kinds_N: npt.NDArray[np.int64], threshold: int) -> Wanted:
+    """Runs every frame through the head of its kind; `kinds_N` are indices of `kinds`."""
     decisions_N = np.zeros(len(image_NHWC), np.int64)
     maps: list[Codes] = [np.empty(0, np.int64)] * len(image_NHWC)
-    for index, head in enumerate(heads):
-        frames = np.flatnonzero(widths_N == index)
+    for index, kind in enumerate(kinds):
+        frames = np.flatnonzero(kinds_N == index)
         if not len(frames):
             continue
-        feature = head.node("features").inputs[0]
+        feature = kind.head.node("features").inputs[0]
         inputs = {"image": image_NHWC[frames], "threshold": np.full((1, 1, 1, 1), threshold, np.int64)}
-        found = golden.run(head, inputs, keep=(feature, "decision"))
+        found = golden.run(kind.head, inputs, keep=(feature, "decision"))
         decisions_N[frames] = found["decision"].reshape(-1) | index << WIDTH_LOW
         for frame, codes in zip(frames.tolist(), found[feature], strict=True):
-            maps[frame] = codes
+            maps[frame] = codes[:, :, kind.first :]
     return Wanted(decisions_N, tuple(maps))

@@ -1,5 +1,6 @@
 // cs_image_port of a design with several widths: the first word of a frame reads the register `width`, and its index goes out as
-// a token, to every process that asks for it; one above the last stands for the widest.
+// a token, to every process that asks for it: a width, narrow to wide, or behind them a step up. One above the last stands for
+// the widest.
 //
 // AXI4-Stream words to beats: takes frames * BEATS words a batch, and none between batches. TLAST is not looked at.
 // Lane i of a beat is the low X_BITS of the i-th CONTAINER of the word. A word goes through in the cycle it is taken in.
@@ -10,9 +11,10 @@ module cs_slim_image_port #(
     parameter X_BITS    = 8,
     parameter LANES     = 1,
     parameter BEATS     = 784,  // of a frame
-    parameter WIDTHS    = 2,
+    parameter KINDS     = 3,
+    parameter WIDTHS    = 2,    // of the kinds, the first
     // derived: leave alone
-    parameter V_BITS    = $clog2(WIDTHS),
+    parameter V_BITS    = $clog2(KINDS),
     parameter Y_WIDTH   = LANES * X_BITS
 ) (
     input  wire                 aclk,
@@ -42,7 +44,7 @@ module cs_slim_image_port #(
     assign s_axis_tready = open && y_ready;
     assign y_valid = open && s_axis_tvalid;
     assign width_valid = moves && heads;
-    assign width_data = width >= 8'(WIDTHS) ? V_BITS'(WIDTHS - 1) : V_BITS'(width);
+    assign width_data = width >= 8'(KINDS) ? V_BITS'(WIDTHS - 1) : V_BITS'(width);
     assign idle = !active;
 
     always_ff @(posedge aclk) begin

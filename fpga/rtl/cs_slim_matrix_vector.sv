@@ -1,8 +1,9 @@
 // cs_matrix_vector at several widths: the loops of a narrower one leave out folds and, of every pixel of a vector, beats.
 //
 // The ROM has the tiles of the widest, in its order: pixel, beat, chunk, fold. A narrower width skips what it leaves out:
-// CHUNK_SKIPS tiles on from a chunk's last fold, PIXEL_SKIPS from a pixel's. A token on `width` says which width a frame
-// has; it leaves its FIFO in the frame's last step. Pipeline as in cs_matrix_vector, but for sums in a memory of MAX_FOLDS.
+// CHUNK_SKIPS tiles on from a chunk's last fold, PIXEL_SKIPS from a pixel's. A frame that steps up begins with tile FIRSTS, and
+// where it KEEPS, its sums begin with those of the frame before. A token on `width` says which of WIDTHS a frame is; it leaves
+// its FIFO in the frame's last step. Pipeline as in cs_matrix_vector, but for sums in a memory of MAX_FOLDS.
 `default_nettype none
 module cs_slim_matrix_vector #(
     parameter X_BITS      = 8,
@@ -22,6 +23,8 @@ module cs_slim_matrix_vector #(
     parameter [32*WIDTHS-1:0] BEATS       = {32'd2, 32'd1},
     parameter [32*WIDTHS-1:0] CHUNK_SKIPS = {32'd1, 32'd2},
     parameter [32*WIDTHS-1:0] PIXEL_SKIPS = {32'd1, 32'd6},
+    parameter [32*WIDTHS-1:0] FIRSTS      = {32'd0, 32'd0},
+    parameter [32*WIDTHS-1:0] KEEPS       = {32'd0, 32'd0},
     // derived: leave alone
     parameter V_BITS      = $clog2(WIDTHS),
     parameter X_WIDTH     = CHUNKS * SIMD * X_BITS,
@@ -61,6 +64,8 @@ module cs_slim_matrix_vector #(
     wire [B_BITS-1:0] beats = B_BITS'(BEATS[32*width_data+:32]);
     wire [A_BITS-1:0] chunk_skip = A_BITS'(CHUNK_SKIPS[32*width_data+:32]);
     wire [A_BITS-1:0] pixel_skip = A_BITS'(PIXEL_SKIPS[32*width_data+:32]);
+    wire [A_BITS-1:0] first_tile = A_BITS'(FIRSTS[32*width_data+:32]);
+    wire              keeps = KEEPS[32*width_data];
 
     // The controller.
     logic [F_BITS-1:0]       fold;
@@ -81,7 +86,7 @@ module cs_slim_matrix_vector #(
     assign x_ready = start && fold_ends && last_chunk;
     assign y_claim = start && last;
     assign width_ready = start && frame_ends;
-    assign weights_address = tile;
+    assign weights_address = first_tile + tile;
 
     always_ff @(posedge aclk) begin
         if (!aresetn) begin
@@ -124,7 +129,7 @@ module cs_slim_matrix_vector #(
             always_ff @(posedge aclk) begin
                 if (!aresetn) steps <= '0;
                 else steps <= SUMMED'({steps, start});
-                firsts <= SUMMED'({firsts, first});
+                firsts <= SUMMED'({firsts, first && !keeps});
                 places <= (SUMMED * F_BITS)'({places, fold});
             end
             assign moves = steps[SUMMED-1];
@@ -132,7 +137,7 @@ module cs_slim_matrix_vector #(
             assign place = places[(SUMMED-1)*F_BITS+:F_BITS];
         end else begin : g_no_flags
             assign moves = 1'b0;
-            assign fresh = first;
+            assign fresh = first && !keeps;
             assign place = fold;
             // verilator lint_off UNUSEDSIGNAL
             wire unused = &{1'b0, moves, fresh, place};

@@ -1,7 +1,7 @@
 // cs_sliding_window for widths with different channel GROUPS: lines and windows are as long as the frame's width makes them.
 //
-// A token on `width` says which width a frame has. While the next frame has the same, its beats push the last windows of
-// this one out, and nothing waits. Where it has another, or none follows in the batch, steps without input do, and then the
+// A token on `width` says which width a frame has. While the next frame has as many groups, its beats push the last windows of
+// this one out, and nothing waits. Where it has others, or none follows in the batch, steps without input do, and then the
 // next frame begins anew, a LAG of its own later. LAG is less than a frame, so no window waits for more than the next frame.
 `default_nettype none
 module cs_slim_sliding_window #(
@@ -68,7 +68,7 @@ module cs_slim_sliding_window #(
     wire  [B_BITS-1:0] beats = B_BITS'(BEATS[32*width+:32]);
     wire  [L_BITS-1:0] lag = L_BITS'(LAGS[32*width+:32]);
     wire               is_final = frame == frames - 1'b1;
-    wire               follows = !is_final && width_valid && width_data == width;
+    wire               follows = !is_final && width_valid && G_BITS'(GROUPS[32*width_data+:32]) == groups;
     assign idle = !running && frame == '0;
 
     // Input side: which beat comes next, and whether all of this frame are in.
