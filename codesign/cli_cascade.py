@@ -34,6 +34,16 @@ def add_commands(commands: Any, add: Add, open_run: Open) -> None:
     tune.add_argument(
         "--tail-us", type=float, metavar="US", help="a host's time for a frame behind each exit, instead of measuring"
     )
+    tune.add_argument("--stages", type=int, default=4, metavar="N", help="of a slimmable run's policy, at most")
+    tune.add_argument(
+        "--reference",
+        default="",
+        metavar="WIDTH/EXIT",
+        help="its last stage, by default the widest network's last exit",
+    )
+    tune.add_argument(
+        "--least", choices=("cycles", "energy"), default="cycles", help="what the cheapest policy has least of"
+    )
     _parts(tune)
     text = "time the cascade and the same network all in software"
     bench = add(commands, "bench", lambda arguments: _bench(arguments, open_run), text)
@@ -62,9 +72,21 @@ def _tune(arguments: argparse.Namespace, open_run: Open) -> Answer:
     goals = Goals(
         **{option[2:].replace("-", "_"): vars(arguments)[option[2:].replace("-", "_")] for option, _, _ in GOALS}
     )
-    options = TuneOptions(arguments.delta, arguments.workers, arguments.tail, arguments.tail_us, arguments.board_watts)
+    options = TuneOptions(
+        arguments.delta,
+        arguments.workers,
+        arguments.tail,
+        arguments.tail_us,
+        arguments.board_watts,
+        arguments.stages,
+        arguments.reference,
+        arguments.least,
+    )
     answer = tune(open_run(arguments), goals, options)
-    if not arguments.json:
+    if "stages" in answer:
+        if not arguments.json:
+            _policy_table(answer)
+    elif not arguments.json:
         promised = answer["guarantee"]
         rows = [
             [name, value, f"{100 * rate:.2f} %"]
@@ -84,6 +106,42 @@ def _tune(arguments: argparse.Namespace, open_run: Open) -> Answer:
             ),
         )
     return answer, True
+
+
+def _policy_table(answer: dict[str, Any]) -> None:
+    unit, promised, expected = answer["cost_unit"], answer["guarantee"], answer["expected"]
+    reference = expected["reference"]
+    rows: list[list[object]] = [
+        [
+            f"{stage['width']:g}",
+            stage["exit"],
+            "" if stage["threshold"] is None else f"{stage['threshold']:.4g}",
+            f"{stage['cycles']:,.0f}",
+            "" if stage["energy_j"] is None else f"{1e6 * stage['energy_j']:.3g}",
+            f"{100 * stage['rate']:.2f} %",
+        ]
+        for stage in answer["stages"]
+    ]
+    energy = ""
+    if expected["energy_j"] is not None:
+        saved = 1 - expected["energy_j"] / reference["energy_j"]
+        energy = f"; {1e6 * expected['energy_j']:.3g} uJ, {100 * saved:.1f} % less"
+    console.table(
+        f"Policy: the least {answer['least']} within the goals"
+        if {"max_accuracy_drop", "max_risk"} & answer["goals"].keys()
+        else "Policy: the most accurate within the goals",
+        ("width", "exit", f"threshold, {answer['unit']}", f"{unit} it adds", "uJ", "stop here"),
+        rows,
+        (
+            f"accuracy {100 * expected['accuracy']:.2f} %, the last stage alone {100 * reference['accuracy']:.2f} % "
+            f"({promised['n']} calibration frames)",
+            f"guarantee: at most {100 * promised['epsilon']:.3g} % of unseen frames are spoiled by stopping early, "
+            f"with {100 * (1 - promised['delta']):g} % confidence",
+            f"a frame: {expected['cycles']:,.0f} {unit} instead of {reference['cycles']:,.0f}, "
+            f"{100 * (1 - expected['cycles'] / reference['cycles']):.1f} % less{energy}",
+            f"costs: {answer['source']['costs']}",
+        ),
+    )
 
 
 def _bench(arguments: argparse.Namespace, open_run: Open) -> Answer:
