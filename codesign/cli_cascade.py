@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codesign import console
+from codesign.cli_slim import policy_table
 
 Answer = tuple[dict[str, Any], bool]
 Run = Callable[[argparse.Namespace], Answer]
@@ -85,7 +86,7 @@ def _tune(arguments: argparse.Namespace, open_run: Open) -> Answer:
     answer = tune(open_run(arguments), goals, options)
     if "stages" in answer:
         if not arguments.json:
-            _policy_table(answer)
+            policy_table(answer)
     elif not arguments.json:
         promised = answer["guarantee"]
         rows = [
@@ -106,42 +107,6 @@ def _tune(arguments: argparse.Namespace, open_run: Open) -> Answer:
             ),
         )
     return answer, True
-
-
-def _policy_table(answer: dict[str, Any]) -> None:
-    unit, promised, expected = answer["cost_unit"], answer["guarantee"], answer["expected"]
-    reference = expected["reference"]
-    rows: list[list[object]] = [
-        [
-            f"{stage['width']:g}",
-            stage["exit"],
-            "" if stage["threshold"] is None else f"{stage['threshold']:.4g}",
-            f"{stage['cycles']:,.0f}",
-            "" if stage["energy_j"] is None else f"{1e6 * stage['energy_j']:.3g}",
-            f"{100 * stage['rate']:.2f} %",
-        ]
-        for stage in answer["stages"]
-    ]
-    energy = ""
-    if expected["energy_j"] is not None:
-        saved = 1 - expected["energy_j"] / reference["energy_j"]
-        energy = f"; {1e6 * expected['energy_j']:.3g} uJ, {100 * saved:.1f} % less"
-    console.table(
-        f"Policy: the least {answer['least']} within the goals"
-        if {"max_accuracy_drop", "max_risk"} & answer["goals"].keys()
-        else "Policy: the most accurate within the goals",
-        ("width", "exit", f"threshold, {answer['unit']}", f"{unit} it adds", "uJ", "stop here"),
-        rows,
-        (
-            f"accuracy {100 * expected['accuracy']:.2f} %, the last stage alone {100 * reference['accuracy']:.2f} % "
-            f"({promised['n']} calibration frames)",
-            f"guarantee: at most {100 * promised['epsilon']:.3g} % of unseen frames are spoiled by stopping early, "
-            f"with {100 * (1 - promised['delta']):g} % confidence",
-            f"a frame: {expected['cycles']:,.0f} {unit} instead of {reference['cycles']:,.0f}, "
-            f"{100 * (1 - expected['cycles'] / reference['cycles']):.1f} % less{energy}",
-            f"costs: {answer['source']['costs']}",
-        ),
-    )
 
 
 def _bench(arguments: argparse.Namespace, open_run: Open) -> Answer:

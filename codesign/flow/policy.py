@@ -3,14 +3,14 @@
 # Legend: N frames; C classes; E stages, J of them but the last.
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codesign.errors import ConfigError, nearest
-from codesign.files import RunFolder, write_json
+from codesign.files import RunFolder, read_json, write_json
 from codesign.flow.cascade import MIN_THRESHOLD, split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.policy_costs import costs_of
@@ -22,8 +22,9 @@ from codesign.ops import OPS
 from codesign.ops.exit_decision import ExitDecision
 from codesign.runtime.goals import Goals
 from codesign.runtime.lines import Points, ease, point
+from codesign.runtime.policy import AGAIN, policy_from
 from codesign.runtime.policy_search import Choice, Found, Said, recorded_of, search
-from codesign.runtime.stage_costs import Basis, Pair, StageCosts
+from codesign.runtime.stage_costs import Basis, ChainPrices, Pair, StageCosts
 from codesign.runtime.stages import Stages, stages_of
 
 Units = Mapping[str, ExitDecision]  # by exit: all widths decide alike
@@ -88,8 +89,8 @@ def tune_policy(
         "criterion": next(iter(units.values())).criterion,
         "unit": next(iter(units.values())).unit,
         "expected": {
-            **expected_of(found, found.chosen),
-            "reference": expected_of(alone := _alone(said, costs, choice), alone.chosen),
+            **expected_of(found.prices, found.chosen),
+            "reference": reference_alone(said, costs, choice.reference),
         },
         "guarantee": found.guarantee.to_json(),
         "goals": goals.given(),
@@ -125,9 +126,9 @@ def stage_rows(found: Found, units: Units) -> list[dict[str, Any]]:
     return rows
 
 
-def expected_of(found: Found, chosen: Points) -> dict[str, Any]:
+def expected_of(prices: ChainPrices, chosen: Points) -> dict[str, Any]:
     """Accuracy and mean costs of a frame at one operating point of a chain, on whatever frames the point was counted."""
-    stops_KE, prices = chosen.stops_KE, found.prices
+    stops_KE = chosen.stops_KE
     return {
         "accuracy": int(chosen.right_K[0]) / int(stops_KE.sum()),
         "cycles": float(prices.cycles(stops_KE)[0]),
@@ -135,20 +136,39 @@ def expected_of(found: Found, chosen: Points) -> dict[str, Any]:
     }
 
 
-def tried_on(found: Found, said: Mapping[Pair, Said]) -> Points:
-    """The chain at its thresholds on other frames than those that it was chosen on."""
-    if len(found.chain) == 1:
-        right_N = said[found.chain[0]].right_N
-        return Points(
-            found.chosen.thresholds_KJ, np.array([[len(right_N)]]), np.array([right_N.sum()]), found.chosen.spoiled_KJ
-        )
-    return point(recorded_of(said, found.chain), found.chosen.thresholds_KJ[0].tolist())
+def tried_on(chain: Sequence[Pair], thresholds_J: Sequence[int], said: Mapping[Pair, Said]) -> Points:
+    """A chain at thresholds on the ease, on other frames than those that it was chosen on."""
+    if len(chain) > 1:
+        return point(recorded_of(said, chain), thresholds_J)
+    right_N, none = said[chain[0]].right_N, np.zeros((1, 0), np.int64)
+    return Points(none, np.array([[len(right_N)]]), np.array([right_N.sum()]), none)
 
 
-def _alone(said: Mapping[Pair, Said], costs: StageCosts, choice: Choice) -> Found:
-    """The reference for all frames."""
-    only = Choice((choice.reference,), choice.reference, 1, choice.basis)
-    return search(said, costs, Goals(max_accuracy_drop=0.0), only, 0.5)
+def judged(experiment: Experiment) -> dict[str, Any] | None:
+    """What the run's policy does with the test split, at the costs it was tuned with; None without one of these networks."""
+    path = policy_path(experiment.folder)
+    if not path.exists() or (table := read_json(path, hint=AGAIN)).get("key") != policy_key(experiment):
+        return None
+    policy, said = policy_from(table, str(path)), said_of(experiment, load_widths(experiment)[1], "test")
+    chain, above = [(stage.width, stage.exit) for stage in policy.stages], policy.criterion == "margin"
+    codes = [stage.threshold_code for stage in policy.stages if stage.threshold_code is not None]
+    tried = tried_on(chain, [int(ease(np.asarray(code), above=above)) for code in codes], said)
+    rates = (tried.stops_KE[0] / tried.stops_KE[0].sum()).tolist()
+    cycles_E, energy_E = ([row[name] for row in table["stages"]] for name in ("cycles", "energy_j"))
+    prices = ChainPrices(
+        np.array(cycles_E), None if None in energy_E else np.array(energy_E), None, "cycles", table["source"]["costs"]
+    )
+    return {
+        "stages": [{"width": w, "exit": name, "rate": rate} for (w, name), rate in zip(chain, rates, strict=True)],
+        **expected_of(prices, tried),
+        "reference": {**table["expected"]["reference"], "accuracy": float(said[chain[-1]].right_N.mean())},
+        **{name: table[name] for name in ("cost_unit", "goals", "guarantee")},
+    }
+
+
+def reference_alone(said: Mapping[Pair, Said], costs: StageCosts, reference: Pair) -> dict[str, Any]:
+    """One pair for every frame."""
+    return expected_of(costs.prices([reference], "cycles"), tried_on([reference], [], said))
 
 
 def _code(found: Found, units: Units, index: int) -> int | None:

@@ -60,6 +60,11 @@ class StageCosts:
         steps = pairwise(chain)
         return np.array([full[chain[0]], *(less.get((before, pair), full[pair]) for before, pair in steps)])
 
+    def row(self, width: float) -> dict[str, dict[str, float | None]]:
+        """The full prices of a width's exits, as JSON."""
+        names = [name for of, name in self.cycles if of == width]
+        return {n: {"cycles": self.cycles[width, n], "energy_j": self.energy_j.get((width, n))} for n in names}
+
     def prices(self, chain: Sequence[Pair], basis: Basis) -> ChainPrices:
         """The chain's figures that goals limit; `basis` is what is to be least."""
         energy_E = self.of(chain, "energy") if self.energy_j else None

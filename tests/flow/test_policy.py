@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -133,6 +134,40 @@ def test_tune_writes_the_policy_and_says_what_it_saves(run, capsys):
     shown = capsys.readouterr().err
     assert "Policy: the least products within the goals" in shown
     assert load_policy(run / "policy.json").stages[-1].width == 0.5
+
+
+def test_evaluate_tries_the_policy_on_the_test_frames(run, capsys):
+    policy, experiment = load_policy(run / "policy.json"), open_experiment(run)
+    assert cli.main(["evaluate", str(run), "--json"]) == 0
+    judged = json.loads(capsys.readouterr().out)["policy"]
+    stage_N, class_N, _ = replayed(run, policy)
+    table = json.loads((run / "policy.json").read_text())["stages"]
+    assert judged["accuracy"] == pytest.approx((class_N == load_answers(experiment.folder, "test").labels_N).mean())
+    assert [s["rate"] for s in judged["stages"]] == pytest.approx([(stage_N == k).mean() for k in range(len(table))])
+    paid = [sum(row["cycles"] for row in table[: int(stage) + 1]) for stage in stage_N]
+    assert judged["cycles"] == pytest.approx(np.mean(paid))
+    assert cli.main(["evaluate", str(run)]) == 0
+    assert "fewer products than its last stage alone" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_benchmark_holds_policies_against_exits_alone_and_widths_alone(run, capsys):
+    path = Path(__file__).parents[2] / "benchmarks" / "width_policy.py"
+    spec = importlib.util.spec_from_file_location("width_policy", path)
+    assert spec is not None and spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    assert benchmark.main([str(run), "--stages", "3", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    for family, widths, exits in (("exits", {1.0}, {"exit1", "final"}), ("widths", {0.5, 1.0}, {"final"})):
+        for tried in answer["cycles"]["tried"][family]:
+            assert {s["width"] for s in tried["stages"]} <= widths
+            assert {s["exit"] for s in tried["stages"]} <= exits
+            assert tried["cycles"] <= answer["base"]["cycles"]
+    assert all(0 < row["both"] <= 1 for row in answer["cycles"]["equal_accuracy"])
+    assert benchmark.main([str(run), "--stages", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "| accuracy, at least | exits alone | widths alone | widths and exits |" in shown
+    assert "at less than a point a policy saves" in shown
 
 
 def test_a_policy_must_be_of_the_runs_networks(run):
