@@ -1,6 +1,6 @@
 """Accuracy of every width of a slimmable network, for all four recipes, beside networks trained alone, over random starts.
 
-    .venv/bin/python benchmarks/slim_table.py [CONFIG] [--starts N] [--epochs N] [--runs DIR] [--doc FILE] [--json]
+    .venv/bin/python benchmarks/slim_table.py [CONFIG] [--starts N] [--epochs N] [--limit N] [--runs DIR] [--doc FILE] [--json]
 
 CONFIG is a slimmable experiment (default: slim_lenet5_mnist). Every network is trained with the same epochs, batches, learning
 rate and augmentation: a recipe for `train.epochs` (incremental: as many for each width), and for each width a network alone. The first
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", nargs="?", default="slim_lenet5_mnist", help="a slimmable experiment")
     parser.add_argument("--starts", type=int, default=3, help="random starts: seeds 1, 2, ...")
     parser.add_argument("--epochs", type=int, default=0, help="instead of train.epochs")
+    parser.add_argument("--limit", type=int, default=0, help="frames taken from the train set, by default data.limit")
     parser.add_argument("--runs", type=Path, default=None, help="folder of the runs, by default runs/slim_table_NAME")
     parser.add_argument("--doc", type=Path, help="file whose table is replaced")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = find_config(Path(arguments.config))
     if arguments.epochs:
         config = replace(config, train=replace(config.train, epochs=arguments.epochs))
+    if arguments.limit:
+        config = replace(config, data=replace(config.data, limit=arguments.limit))
     folder = arguments.runs or Path("runs") / f"slim_table_{config.name}"
     found: dict[str, list[Result]] = {way: [] for way in (ALONE, *RECIPES)}
     seconds = 0.0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from codesign import __version__, cli_board, cli_calibrate, cli_cascade, cli_cost, cli_report, cli_rtl, console
+from codesign.cli_slim import widths_table
 from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -211,7 +212,7 @@ def _evaluate(arguments: argparse.Namespace) -> Answer:
             f"Accuracy on {answer['frames']} test frames, %", ("exit", "float", "integers"), rows, _cascade(answer)
         )
         if "widths" in answer:
-            _widths_table(answer)
+            widths_table(answer)
     return answer, True
 
 
@@ -237,33 +238,6 @@ def _accuracy_table(
         return
     rows = [[name, *(100 * metrics[part][name] for part in shown)] for name in metrics[shown[0]]]
     console.table(f"{title}, %", ("exit", *shown), rows)
-
-
-def _widths_table(answer: Mapping[str, Any]) -> None:
-    rows = [
-        [f"{entry['width']:g}", name, 100 * entry["float"][name], 100 * entry["quantized"][name]]
-        for entry in answer["widths"]
-        for name in entry["float"]
-    ]
-    storage = answer["storage"]
-    note = (
-        f"bits of weights for all widths {storage['weights_ratio']:.3f} times those of the widest, "
-        f"with requantizers {storage['ratio']:.3f} times"
-    )
-    console.table(
-        "Accuracy of every width, %", ("width", "exit", "float", "integers"), rows, (note, *_steps_up(answer))
-    )
-
-
-def _steps_up(answer: Mapping[str, Any]) -> list[str]:
-    """One line for each cascade from width to width."""
-    return [
-        "stepping up "
-        + ", ".join(f"{s['width']:g}/{s['exit']} ({100 * s['rate']:.1f} %)" for s in cascade["stages"])
-        + f": accuracy {100 * cascade['accuracy']:.2f} %, {100 * cascade['products'] / cascade['products_last_alone']:.0f} % "
-        f"of the last stage's products, which alone has {100 * cascade['last_alone']:.2f} %"
-        for cascade in answer["step_up"]
-    ]
 
 
 def _speed(estimate: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codesign import console
+from codesign.cli_slim import policy_table
 
 Answer = tuple[dict[str, Any], bool]
 Run = Callable[[argparse.Namespace], Answer]
@@ -33,6 +34,16 @@ def add_commands(commands: Any, add: Add, open_run: Open) -> None:
     tune.add_argument("--delta", type=float, default=0.05, metavar="P", help="chance that the guarantee does not hold")
     tune.add_argument(
         "--tail-us", type=float, metavar="US", help="a host's time for a frame behind each exit, instead of measuring"
+    )
+    tune.add_argument("--stages", type=int, default=4, metavar="N", help="of a slimmable run's policy, at most")
+    tune.add_argument(
+        "--reference",
+        default="",
+        metavar="WIDTH/EXIT",
+        help="its last stage, by default the widest network's last exit",
+    )
+    tune.add_argument(
+        "--least", choices=("cycles", "energy"), default="cycles", help="what the cheapest policy has least of"
     )
     _parts(tune)
     text = "time the cascade and the same network all in software"
@@ -62,9 +73,21 @@ def _tune(arguments: argparse.Namespace, open_run: Open) -> Answer:
     goals = Goals(
         **{option[2:].replace("-", "_"): vars(arguments)[option[2:].replace("-", "_")] for option, _, _ in GOALS}
     )
-    options = TuneOptions(arguments.delta, arguments.workers, arguments.tail, arguments.tail_us, arguments.board_watts)
+    options = TuneOptions(
+        arguments.delta,
+        arguments.workers,
+        arguments.tail,
+        arguments.tail_us,
+        arguments.board_watts,
+        arguments.stages,
+        arguments.reference,
+        arguments.least,
+    )
     answer = tune(open_run(arguments), goals, options)
-    if not arguments.json:
+    if "stages" in answer:
+        if not arguments.json:
+            policy_table(answer)
+    elif not arguments.json:
         promised = answer["guarantee"]
         rows = [
             [name, value, f"{100 * rate:.2f} %"]

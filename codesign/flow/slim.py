@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codesign.flow.experiment import Experiment
+from codesign.flow.policy_costs import costs_of
 from codesign.flow.quantize import SPLITS, Answers, load_answers, load_samples, record_answers
 from codesign.flow.slim_cascade import step_up
 from codesign.flow.slim_graphs import check_nested, graphs_path, load_graphs, save_graphs, storage_bits
@@ -36,9 +37,10 @@ def quantize_slim(experiment: Experiment) -> None:
 
 
 def evaluate_slim(experiment: Experiment) -> dict[str, Any]:
-    """Every width and exit in float and in integers, held against the golden model on a sample; cascades that step up
-    from width to width; and the storage."""
+    """Every width and exit in float and in integers, held against the golden model on a sample, and what it costs; cascades
+    that step up from width to width; the tuned policy; and the storage."""
     from codesign.flow.evaluate import check_against_golden
+    from codesign.flow.policy import judged
 
     folder, config = experiment.folder, experiment.config
     graphs = load_graphs(graphs_path(folder), OPS)
@@ -48,9 +50,11 @@ def evaluate_slim(experiment: Experiment) -> dict[str, Any]:
     }
     for width, graph in graphs.items():
         check_against_golden(graph, answers["test"][width], load_samples(folder))
-    causal = config.slim.recipe == "causal"
+    causal, costs = config.slim.recipe == "causal", costs_of(experiment, graphs)
     return {
-        "widths": [{"width": width, **_accuracies(answers["test"][width])} for width in graphs],
+        "widths": [{"width": w, **_accuracies(answers["test"][w]), "costs": costs.row(w)} for w in graphs],
+        "costs": {"unit": costs.unit, "source": costs.source},
+        "policy": judged(experiment),
         "step_up": [step_up(graphs, answers, chain, config.exit, causal=causal) for chain in chains_of(graphs)],
         "storage": storage_bits(graphs),
     }

@@ -13,6 +13,7 @@ from codesign.files import write_atomic, write_json
 from codesign.flow.dispatch import load_stages, tune_key
 from codesign.flow.experiment import Experiment
 from codesign.flow.plan import need_plan
+from codesign.flow.policy import tune_policy
 from codesign.flow.quantize import load_answers
 from codesign.flow.speed import CYCLES, speed_of
 from codesign.runtime.curve import curve_csv, curve_svg
@@ -20,6 +21,7 @@ from codesign.runtime.goals import Goals, Speed, exit_rate
 from codesign.runtime.lines import Points, Recorded, ease
 from codesign.runtime.power import board_watts
 from codesign.runtime.risk import promise
+from codesign.runtime.stage_costs import Basis
 from codesign.runtime.stages import Stages, host_maker
 from codesign.runtime.tuning import tune as tune_thresholds
 
@@ -27,18 +29,30 @@ from codesign.runtime.tuning import tune as tune_thresholds
 @dataclass(frozen=True, slots=True)
 class TuneOptions:
     """`tail_us` is a host's time for each exit behind the first, measured by default; `board_watts` the board's power,
-    looked up by default."""
+    looked up by default.
+
+    Of a slimmable run there are `stages` at most, the last being `reference` (empty: the widest final exit), and `least` says
+    what the cheapest policy has least of.
+    """
 
     delta: float = 0.05
     workers: int = 1
     tail: str = "auto"
     tail_us: float | None = None
     board_watts: float | None = None
+    stages: int = 4
+    reference: str = ""
+    least: Basis = "cycles"
 
 
 def tune(experiment: Experiment, goals: Goals, options: TuneOptions | None = None) -> dict[str, Any]:
-    """The best thresholds within the goals on the calibration split, written to tune/ with the curve."""
+    """The best thresholds within the goals on the calibration split, written to tune/ with the curve.
+
+    Of a slimmable run, the best policy over widths and exits, written to policy.json.
+    """
     options = options or TuneOptions()
+    if experiment.config.slim.widths:
+        return tune_policy(experiment, goals, options.delta, options.stages, options.reference, options.least)
     need_plan(experiment)
     stages = load_stages(experiment)
     make_host = host_maker(stages, options.tail)

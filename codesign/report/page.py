@@ -19,6 +19,7 @@ from codesign.report.network import Layer, Stop, layers, stops
 from codesign.report.records import Records
 from codesign.report.software import Contest, contest
 from codesign.report.sweep import DELTA, Sweep, labels, sweep
+from codesign.report.widths import Widths, widths
 from codesign.runtime.risk import Guarantee
 
 TUNE = "codesign tune RUN --max-accuracy-drop 0.001"
@@ -58,6 +59,7 @@ class Page:
     answers: Answers | None
     exits: tuple[str, ...]
     contest: Contest | None
+    widths: Widths | None
     guarantee: Guarantee | None
     delta: float
     needs: tuple[Need, ...]
@@ -100,6 +102,7 @@ def page_of(records: Records) -> Page:
         answers=said,
         exits=network.stages.names if network else (),
         contest=contest(records),
+        widths=widths(records),
         guarantee=_guarantee(guarantee) if guarantee else None,
         delta=swept.delta if swept else DELTA,
         needs=tuple(_needs(records, costs)),
@@ -219,7 +222,7 @@ def _needs(records: Records, costs: Costs | None) -> Iterable[Need]:
         yield Need("The hardware: cycles, resources, speed", "codesign plan RUN")
     elif costs and costs.host is None and records.network:
         yield Need("Throughput, latency and energy of the whole cascade: nobody has measured the host", TUNE)
-    if records.network and not records.tune:
+    if records.network and not records.tune and not records.section("evaluate").get("policy"):
         yield Need("Thresholds for a goal, with their guarantee", TUNE)
     if not records.section("bench"):
         yield Need("The same frames all in software, timed", "codesign bench RUN")

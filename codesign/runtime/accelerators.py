@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from codesign.verify.verilated import Simulation
 class Simulated(ABC):
     """What the three have in common: stopping."""
 
+    width: float | None = None  # what the next run is set to, of those that have several
+
     def __init__(self) -> None:
         self._stopped = threading.Event()
 
@@ -48,16 +51,18 @@ class Simulated(ABC):
 
 
 class GoldenAccelerator(Simulated):
-    """The golden model of the head."""
+    """The golden model of the head; of a slimmable network, of its heads by width."""
 
-    def __init__(self, head: Stage) -> None:
+    def __init__(self, head: Stage | Mapping[float, Stage]) -> None:
         super().__init__()
-        self._head = head
+        self._heads: Mapping[float | None, Stage] = {None: head} if isinstance(head, Stage) else {**head}
 
     def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
-        inputs = {self._head.source: images_NHWC, "threshold": threshold}
-        values = golden.run(self._head.graph, inputs, keep=("decision", self._head.feature))
-        return transfer_of(values["decision"].reshape(-1), values[self._head.feature])
+        head = self._heads[self.width]
+        values = golden.run(
+            head.graph, {head.source: images_NHWC, "threshold": threshold}, keep=("decision", head.feature)
+        )
+        return transfer_of(values["decision"].reshape(-1), values[head.feature])
 
 
 class CsimAccelerator(Simulated):

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from codesign.runtime.dispatch_check import Expect, check_decisions, check_transfer
+from codesign.runtime.dispatch_clock import Clock, SystemClock
 from codesign.runtime.dispatch_ledger import ACCELERATE, ANSWER, Ledger, Rules
 from codesign.runtime.dispatch_types import (
     MAX_BATCH,
@@ -29,6 +29,7 @@ from codesign.runtime.dispatch_types import (
     DispatchError,
     Event,
     Host,
+    Route,
     TransferError,
     Unit,
 )
@@ -48,23 +49,6 @@ class Report(Protocol):
     """Tells the ledger how a job ended."""
 
     def __call__(self, now_s: float) -> None: ...
-
-
-class Clock(Protocol):
-    """The time, and waiting for a condition; tests have their own."""
-
-    def now(self) -> float: ...
-    def wait(self, condition: threading.Condition, timeout_s: float) -> None: ...
-
-
-class SystemClock:
-    """Seconds that never run backwards."""
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wait(self, condition: threading.Condition, timeout_s: float) -> None:
-        condition.wait(None if timeout_s == float("inf") else max(0.0, min(timeout_s, threading.TIMEOUT_MAX)))
 
 
 class Dispatcher:
@@ -88,10 +72,10 @@ class Dispatcher:
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self._accelerator, self._make_host, self._expect, self._units = accelerator, make_host, expect, units
-        self._rules, self._clock, self._on_event = rules or Rules(), clock or SystemClock(), on_event
+        self.rules, self.clock, self._on_event = rules or Rules(), clock or SystemClock(), on_event
         self._lock = threading.RLock()
         self._condition = threading.Condition(self._lock)
-        self._ledger = Ledger(self._rules, units, accelerator is not None)
+        self._ledger = Ledger(self.rules, accelerator is not None)
         self._threads: list[threading.Thread] = []
         self._closing = False
         self.thresholds = thresholds
@@ -110,7 +94,7 @@ class Dispatcher:
                 hint="one for each but the last",
             )
         codes = tuple(unit.threshold_code(value) for unit, value in zip(self._units, values))  # noqa: B905  as old as boards
-        self._thresholds, self._codes = tuple(values), codes
+        self._thresholds, self._route = tuple(values), Route(self._make_host, self._expect, self._units, codes)
 
     @property
     def events(self) -> list[Event]:
@@ -118,13 +102,22 @@ class Dispatcher:
         with self._lock:
             return list(self._ledger.events)
 
-    def submit(self, images_NHWC: Array, timeout_s: float = float("inf")) -> int:
-        """Hands a batch in, waiting while the window is full; returns the number of its first frame."""
+    @property
+    def room(self) -> bool:
+        """Whether `submit` takes a batch without waiting."""
+        return self._ledger.room
+
+    def submit(self, images_NHWC: Array, timeout_s: float = float("inf"), route: Route | None = None) -> int:
+        """Hands a batch in, waiting while the window is full; returns the number of its first frame.
+
+        `route` is for batches that do not go the dispatcher's own way.
+        """
+        route = route or self._route
         if not 1 <= len(images_NHWC) <= MAX_BATCH:
             raise DispatchError(f"a batch of {len(images_NHWC)} frames", hint=f"submit 1 to {MAX_BATCH} at a time")
 
         def attempt(now_s: float) -> int | None:
-            return self._ledger.submit(images_NHWC, self._codes, now_s) if self._ledger.room else None
+            return self._ledger.submit(images_NHWC, route, now_s) if self._ledger.room else None
 
         return self._told(attempt, timeout_s, "room for another batch")
 
@@ -148,7 +141,7 @@ class Dispatcher:
         return self.stream(images_NHWC[start : start + batch] for start in range(0, len(images_NHWC), batch))
 
     def __enter__(self) -> Dispatcher:
-        lanes = [self._work] * self._rules.workers + ([self._accelerate] if self._accelerator is not None else [])
+        lanes = [self._work] * self.rules.workers + ([self._accelerate] if self._accelerator is not None else [])
         for lane in lanes:
             thread = threading.Thread(target=lane, name=f"codesign {lane.__name__[1:]}", daemon=True)
             self._threads.append(thread)
@@ -188,10 +181,13 @@ class Dispatcher:
             try:
                 if not usable:
                     accelerator.reset()
-                usable, threshold = False, job.batch.thresholds[0]
-                transfer = accelerator.run(job.data_MHWC, threshold, self._rules.accelerator_s)
-                checked = check_transfer(transfer, len(job.rows_M), threshold, self._expect)
-                usable = self._clock.now() < job.deadline_s  # later, somebody has stopped it
+                route = job.batch.route
+                usable, threshold = False, route.codes[0]
+                if route.width is not None:
+                    accelerator.width = route.width
+                transfer = accelerator.run(job.data_MHWC, threshold, self.rules.accelerator_s)
+                checked = check_transfer(transfer, len(job.rows_M), threshold, route.expect)
+                usable = self.clock.now() < job.deadline_s  # later, somebody has stopped it
                 return partial(self._ledger.transferred, job, checked)
             except TransferError as error:
                 return partial(self._ledger.accelerator_failed, job, error.kind, error.what)
@@ -201,16 +197,16 @@ class Dispatcher:
         self._lane(self._ledger.take_accelerator, act)
 
     def _work(self) -> None:
-        host: Host | None = None
+        hosts: dict[Callable[[], Host], Host] = {}
 
         def act(job: Job) -> Report:
-            nonlocal host
+            route = job.batch.route
             try:
-                mine, host = host or self._make_host(), None
+                mine = hosts.pop(route.make_host, None) or route.make_host()
                 run = mine.answer if job.kind == ANSWER else mine.finish
-                decisions = run(job.data_MHWC, job.batch.thresholds)
-                check_decisions(decisions, len(job.rows_M), len(self._units), self._expect.classes)
-                host = mine  # it is not used again after a failure
+                decisions = run(job.data_MHWC, route.codes)
+                check_decisions(decisions, len(job.rows_M), len(route.units), route.expect.classes)
+                hosts[route.make_host] = mine  # it is not used again after a failure
                 return partial(self._ledger.finished, job, decisions)
             except BaseException as error:
                 return partial(self._ledger.host_failed, job, _words(error))
@@ -230,23 +226,23 @@ class Dispatcher:
         self, attempt: Callable[[float], T | None], timeout_s: float, what: str, report: Report | None = None
     ) -> T:
         """What `attempt` gives once it gives something. Raises DispatchError when closed, broken or out of time."""
-        until_s = self._clock.now() + timeout_s
+        until_s = self.clock.now() + timeout_s
         while True:
             with self._lock:
                 if report is not None:
-                    report(self._clock.now())
+                    report(self.clock.now())
                     report = None
                     self._condition.notify_all()
                 late = self._expire()
                 self._demand_open()
-                now_s = self._clock.now()
+                now_s = self.clock.now()
                 found = attempt(now_s)
                 if found is not None:
                     self._condition.notify_all()
                 elif now_s >= until_s:
                     raise DispatchError(f"no {what} within {timeout_s:g} s", hint="wait longer, or cancel")
                 elif not late:
-                    self._clock.wait(self._condition, min(until_s, self._ledger.deadline_s) - now_s)
+                    self.clock.wait(self._condition, min(until_s, self._ledger.deadline_s) - now_s)
             if late:
                 self._stop_accelerator()
             if found is not None:
@@ -254,7 +250,7 @@ class Dispatcher:
 
     def _expire(self) -> bool:
         """Takes late jobs from their threads; whether one was the accelerator's."""
-        late = self._ledger.expire(self._clock.now())
+        late = self._ledger.expire(self.clock.now())
         if late:
             self._condition.notify_all()
         return any(job.kind == ACCELERATE for job in late)
@@ -277,7 +273,7 @@ class Dispatcher:
 
     def _note(self, kind: str, what: str) -> None:
         with self._lock:
-            self._ledger.note(self._clock.now(), kind, what)
+            self._ledger.note(self.clock.now(), kind, what)
 
     def _told(self, attempt: Callable[[float], T | None], timeout_s: float, what: str) -> T:
         try:

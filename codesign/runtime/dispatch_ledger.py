@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codesign.runtime.dispatch_breaker import Breaker
-from codesign.runtime.dispatch_types import Answers, Decisions, Event, Unit
+from codesign.runtime.dispatch_types import Answers, Decisions, Event, Route
 
 if TYPE_CHECKING:
     from codesign.runtime.dispatch_check import Checked
@@ -54,9 +53,9 @@ class Rules:
 class Batch:
     """Frames that came together, and what is known of them so far."""
 
-    def __init__(self, first: int, images_NHWC: Array, thresholds: Sequence[int], now_s: float) -> None:
+    def __init__(self, first: int, images_NHWC: Array, route: Route, now_s: float) -> None:
         frames = len(images_NHWC)
-        self.first, self.images_NHWC, self.thresholds, self.submitted_s = first, images_NHWC, tuple(thresholds), now_s
+        self.first, self.images_NHWC, self.route, self.submitted_s = first, images_NHWC, route, now_s
         self.missing = frames
         self.exit_N = np.full(frames, UNANSWERED)
         self.class_N, self.code_N = np.zeros(frames, np.int64), np.zeros(frames, np.int64)
@@ -90,8 +89,8 @@ class Job:
 class Ledger:
     """Batches in order, jobs that wait, jobs that run, and what went wrong."""
 
-    def __init__(self, rules: Rules, units: Sequence[Unit], accelerated: bool) -> None:
-        self.rules, self.units, self.accelerated = rules, units, accelerated
+    def __init__(self, rules: Rules, accelerated: bool) -> None:
+        self.rules, self.accelerated = rules, accelerated
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self.news: list[Event] = []  # events that nobody was told of yet
         self.broken = ""  # why nothing can go on, once it cannot
@@ -119,9 +118,9 @@ class Ledger:
         """Whether batches are still to be delivered."""
         return bool(self._batches)
 
-    def submit(self, images_NHWC: Array, thresholds: Sequence[int], now_s: float) -> int:
+    def submit(self, images_NHWC: Array, route: Route, now_s: float) -> int:
         """Takes a batch in; the number of its first frame. There must be room."""
-        batch = Batch(self.frames, images_NHWC, thresholds, now_s)
+        batch = Batch(self.frames, images_NHWC, route, now_s)
         self._batches.append(batch)
         self.frames += len(images_NHWC)
         if self._accelerator_free and self._breaker.admits(now_s):
@@ -136,7 +135,7 @@ class Ledger:
             return None
         batch = self._batches.popleft()
         columns = (batch.exit_N, batch.class_N, batch.code_N, batch.latency_s_N, batch.redone_N)
-        return Answers(batch.first, *columns, waited_s=now_s - batch.submitted_s, units=self.units)
+        return Answers(batch.first, *columns, waited_s=now_s - batch.submitted_s, units=batch.route.units)
 
     # The threads' side.
 

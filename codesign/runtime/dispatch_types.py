@@ -7,7 +7,7 @@ worker's own software for the rest of the network, and for all of it when the ac
 # Legend: N frames; M frames of a batch that go on; H, W, C rows, columns, channels.
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,6 +17,8 @@ from codesign.errors import CodesignError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from codesign.runtime.dispatch_check import Expect
 
     Ints = npt.NDArray[np.int64]
     Array = npt.NDArray[Any]
@@ -52,7 +54,12 @@ class Transfer:
 
 
 class Accelerator(Protocol):
-    """Anything that takes a batch through the path to exit 0. One thread calls `run`; another may call `stop`."""
+    """Anything that takes a batch through the path to exit 0. One thread calls `run`; another may call `stop`.
+
+    `width` is set in the thread of `run` before a batch that asks for one; accelerators of a single width ignore it.
+    """
+
+    width: float | None
 
     def run(self, images_NHWC: Array, threshold: int, timeout_s: float) -> Transfer:
         """The batch's transfer. Raises what it likes when it cannot; should give up by itself after `timeout_s`."""
@@ -95,6 +102,18 @@ class Host(Protocol):
     def answer(self, images_NHWC: Array, thresholds: Sequence[int]) -> Decisions:
         """The decisions of frames that the accelerator did not answer: the same as with it, to the last bit."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """One way through the accelerator and the hosts: what makes the hosts, what transfers look like, the unit of every exit
+    and threshold codes for all but the last. `width` is what the accelerator is set to; None leaves it as it is."""
+
+    make_host: Callable[[], Host]
+    expect: Expect
+    units: Sequence[Unit]
+    codes: Sequence[int]
+    width: float | None = None
 
 
 class Answer(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,18 @@ class Goals:
     def for_speed(self) -> bool:
         """Whether the fastest thresholds within the limits are wanted; the most accurate ones otherwise."""
         return self.max_accuracy_drop is not None or self.max_risk is not None
+
+
+class Prices(Protocol):
+    """What limits are held against, for points that stop so many frames (K, E) at each stage."""
+
+    def cost_s(self, stops_KE: npt.NDArray[np.int64]) -> Reals:
+        """What is to be least."""
+        ...
+
+    def throughput(self, stops_KE: npt.NDArray[np.int64]) -> Reals: ...
+    def latency_us(self, stops_KE: npt.NDArray[np.int64]) -> Reals: ...
+    def energy_uj(self, stops_KE: npt.NDArray[np.int64]) -> Reals: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +124,7 @@ class Limits:
     """The goals as counts and figures that points are held against; `best_loss` is the most that exiting gains."""
 
     goals: Goals
-    speed: Speed
+    speed: Prices
     final_right: int
     best_loss: int
     spoil_budget: int

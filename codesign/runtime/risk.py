@@ -42,13 +42,15 @@ class Guarantee:
         }
 
 
-def promise(spoiled_J: Sequence[int | None], n: int, delta: float) -> Guarantee:
+def promise(spoiled_J: Sequence[int | None], n: int, delta: float, ways: int = 0) -> Guarantee:
     """The promise for thresholds chosen in whatever way, knowing the calibration frames: uniform over all thresholds.
 
-    None is for an exit that lets no frame stop, and so spoils none for sure.
+    None is for an exit that lets no frame stop, and so spoils none for sure. `ways` is how many bounds must hold at once,
+    by default one for each exit; more where the exits themselves were chosen.
     """
     check_delta(delta)
-    epsilon = sum(0.0 if k is None else uniform_bound(k, n, delta / len(spoiled_J)) for k in spoiled_J)
+    share = delta / (ways or len(spoiled_J) or 1)
+    epsilon = sum(0.0 if k is None else uniform_bound(k, n, share) for k in spoiled_J)
     counts = tuple(k or 0 for k in spoiled_J)
     return Guarantee(min(1.0, epsilon), delta, n, counts, "exact binomial tails, uniform over all thresholds")
 
@@ -58,8 +60,11 @@ def promise_of(epsilon: float, spoiled_J: Sequence[int], n: int, delta: float) -
     return Guarantee(epsilon, delta, n, tuple(spoiled_J), "exact binomial test of thresholds from strict to loose")
 
 
-def budget(epsilon: float, n: int, delta: float, exits: int = 1) -> int:
-    """The most frames that each of so many exits may spoil for the risk to be below `epsilon`; -1 where n is too small."""
+def budget(epsilon: float, n: int, delta: float, exits: int = 1, ways: int = 0) -> int:
+    """The most frames that each of so many exits may spoil for the risk to be below `epsilon`; -1 where n is too small.
+
+    `ways` as in `promise`.
+    """
     check_delta(delta)
     if not 0 < epsilon <= 1:
         raise ConfigError(
@@ -68,16 +73,16 @@ def budget(epsilon: float, n: int, delta: float, exits: int = 1) -> int:
     low, high = -1, n  # the bound grows with the count: bisect for the last that fits
     while low < high:
         middle = (low + high + 1) // 2
-        if upper_bound(middle, n, delta / exits) <= epsilon / exits:
+        if upper_bound(middle, n, delta / (ways or exits)) <= epsilon / exits:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def frames_needed(epsilon: float, delta: float, exits: int = 1) -> int:
+def frames_needed(epsilon: float, delta: float, exits: int = 1, ways: int = 0) -> int:
     """The fewest calibration frames on which `epsilon` can be promised, none of them spoiled."""
-    return math.ceil(math.log(delta / exits) / math.log1p(-epsilon / exits)) if epsilon < exits else 1
+    return math.ceil(math.log(delta / (ways or exits)) / math.log1p(-epsilon / exits)) if epsilon < exits else 1
 
 
 def uniform_bound(k: int, n: int, delta: float) -> float:

@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from codesign.errors import ConfigError
-from codesign.runtime.goals import Goals, Limits, Speed, exit_rate
+from codesign.runtime.goals import Goals, Limits, Prices, exit_rate
 from codesign.runtime.lines import Ints, Points, Recorded, line, point, together
 from codesign.runtime.risk import Guarantee, budget, frames_needed, promise, promise_of
 
@@ -35,21 +35,26 @@ class Tuned:
     curve: Points
 
 
-def tune(recorded: Recorded, goals: Goals, speed: Speed, delta: float) -> Tuned:
-    """The best thresholds on these frames within the goals. Raises ConfigError that says which goal cannot be met."""
+def tune(recorded: Recorded, goals: Goals, speed: Prices, delta: float, *, ways: int = 0) -> Tuned:
+    """The best thresholds on these frames within the goals. Raises ConfigError that says which goal cannot be met.
+
+    `ways` is for one of several cascades that the same frames choose between: among how many bounds `delta` is shared,
+    by default the exits'.
+    """
+    ways = ways or recorded.early
     lattice = _lattice(recorded, [(0, None)] * (recorded.early - 1))
     curve, best_loss = _explore(recorded, lattice)
     spoil_budget = -1
     if goals.max_risk is not None:
-        spoil_budget = budget(goals.max_risk, recorded.frames, delta, recorded.early)
+        spoil_budget = budget(goals.max_risk, recorded.frames, delta, recorded.early, ways)
         if spoil_budget < 0:
-            raise _too_few(goals.max_risk, delta, recorded)
+            raise _too_few(goals.max_risk, delta, recorded, ways)
     limits = Limits(goals, speed, recorded.final_right, best_loss, spoil_budget)
     chosen = _polished(recorded, limits, _zoomed(recorded, limits, lattice))
     if chosen is None:
         raise _out_of_reach(recorded, limits, lattice)
     if goals.max_risk is None:
-        return Tuned(chosen, promise(chosen.spoiled(0), recorded.frames, delta), curve)
+        return Tuned(chosen, promise(chosen.spoiled(0), recorded.frames, delta, ways), curve)
     # Named beforehand, so promised as it is: the smaller of two promises is not one.
     return Tuned(chosen, promise_of(goals.max_risk, chosen.spoiled_KJ[0].tolist(), recorded.frames, delta), curve)
 
@@ -128,8 +133,8 @@ def _neighbours(values: Ints, t: int) -> tuple[int, int]:
     return int(values[max(0, at - 1)]), int(values[min(len(values) - 1, at + 1)])
 
 
-def _too_few(epsilon: float, delta: float, recorded: Recorded) -> ConfigError:
-    need = frames_needed(epsilon, delta, recorded.early)
+def _too_few(epsilon: float, delta: float, recorded: Recorded, ways: int) -> ConfigError:
+    need = frames_needed(epsilon, delta, recorded.early, ways)
     return ConfigError(
         f"a risk of {epsilon:g} cannot be promised on {recorded.frames} calibration frames",
         where="--max-risk",

@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from codesign.runtime.dispatch_breaker import Breaker
 from codesign.runtime.dispatch_check import check_transfer
 from codesign.runtime.dispatch_ledger import ACCELERATE, ANSWER, Ledger, Rules
+from codesign.runtime.dispatch_types import Route
 
+ROUTE = Route(FakeHost, EXPECT, UNITS, THRESHOLDS)
 RULES = Rules(workers=3, window=4, host_frames=5, accelerator_s=10, host_s=20, failures=2, rest_s=30)
 
 
@@ -21,7 +23,7 @@ class Frames(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger(RULES, UNITS, accelerated=True)
+        self.ledger = Ledger(RULES, accelerated=True)
         self.now, self.delivered = 0.0, 0
         self.accelerating, self.hosting = [], []
 
@@ -29,7 +31,7 @@ class Frames(RuleBasedStateMachine):
     @rule(count=st.integers(1, 12))
     def submit(self, count):
         first = self.ledger.frames
-        assert self.ledger.submit(frames(count, first), THRESHOLDS, self.now) == first
+        assert self.ledger.submit(frames(count, first), ROUTE, self.now) == first
 
     @precondition(lambda self: not self.accelerating)
     @rule()
@@ -119,24 +121,24 @@ TestFrames = Frames.TestCase
 
 
 def test_older_frames_go_first():
-    ledger = Ledger(Rules(host_frames=4), UNITS, accelerated=False)
+    ledger = Ledger(Rules(host_frames=4), accelerated=False)
     for first in (0, 10):
-        ledger.submit(frames(10, first), THRESHOLDS, 0.0)
+        ledger.submit(frames(10, first), ROUTE, 0.0)
     redo = ledger.take_host(0.0)
     ledger.host_failed(redo, "once", 0.0)
     assert [ledger.take_host(0.0).frames for _ in range(4)] == [(0, 3), (4, 7), (8, 9), (10, 13)]
 
 
 def test_every_worker_gets_a_part_of_a_batch():
-    ledger = Ledger(Rules(workers=4, host_frames=100), UNITS, accelerated=False)
-    ledger.submit(frames(10), THRESHOLDS, 0.0)
+    ledger = Ledger(Rules(workers=4, host_frames=100), accelerated=False)
+    ledger.submit(frames(10), ROUTE, 0.0)
     assert [len(ledger.take_host(0.0).rows_M) for _ in range(4)] == [3, 3, 3, 1]
 
 
 def test_waiting_batches_leave_an_accelerator_that_rests():
-    ledger = Ledger(Rules(failures=1, window=9), UNITS, accelerated=True)
+    ledger = Ledger(Rules(failures=1, window=9), accelerated=True)
     for first in (0, 10, 20):
-        ledger.submit(frames(10, first), THRESHOLDS, 0.0)
+        ledger.submit(frames(10, first), ROUTE, 0.0)
     ledger.accelerator_failed(ledger.take_accelerator(0.0), "raised", "no DMA", 1.0)
     assert ledger.take_accelerator(1.0) is None
     assert [ledger.take_host(1.0).frames[0] for _ in range(3)] == [0, 10, 20]
@@ -144,8 +146,8 @@ def test_waiting_batches_leave_an_accelerator_that_rests():
 
 
 def test_events_read_as_sentences():
-    ledger = Ledger(Rules(failures=1), UNITS, accelerated=True)
-    ledger.submit(frames(10), THRESHOLDS, 0.0)
+    ledger = Ledger(Rules(failures=1), accelerated=True)
+    ledger.submit(frames(10), ROUTE, 0.0)
     ledger.accelerator_failed(ledger.take_accelerator(0.0), "short", "9 result words, 10 must come", 1.0)
     ledger.note(2.0, "raised", "stop: OSError")
     assert [str(event) for event in ledger.events] == [
@@ -187,9 +189,9 @@ class TestBreaker:
 
 @pytest.mark.parametrize("window", [1, 2, 5])
 def test_the_window_bounds_what_is_under_way(window):
-    ledger = Ledger(Rules(window=window), UNITS, accelerated=False)
+    ledger = Ledger(Rules(window=window), accelerated=False)
     while ledger.room:
-        ledger.submit(frames(1, ledger.frames), THRESHOLDS, 0.0)
+        ledger.submit(frames(1, ledger.frames), ROUTE, 0.0)
     assert ledger.frames == window
     assert not ledger.ready
     assert ledger.pop(0.0) is None

@@ -1,0 +1,58 @@
+"""A slimmable run's policy at work: an accelerator of several widths by name, and software behind every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from codesign.errors import ConfigError, nearest
+from codesign.files import read_json
+from codesign.flow.experiment import Experiment
+from codesign.flow.policy import load_widths, policy_key, policy_path
+from codesign.runtime.accelerators import GoldenAccelerator
+from codesign.runtime.dispatch import Dispatcher
+from codesign.runtime.dispatch_ledger import Rules
+from codesign.runtime.dispatch_policy import PolicyDispatcher
+from codesign.runtime.dispatch_types import Event
+from codesign.runtime.policy import AGAIN, Policy, policy_from
+from codesign.runtime.policy_turns import turns_of, units_of
+
+ACCELERATORS = ("golden", "software")
+
+
+def tuned_policy(experiment: Experiment) -> Policy:
+    """The policy of the run's last tune. Raises ConfigError where there is none of these networks."""
+    path = policy_path(experiment.folder)
+    table = read_json(path, hint=AGAIN)
+    if table.get("key") != policy_key(experiment):
+        raise ConfigError("of other networks than the run's", where=str(path), hint=AGAIN)
+    return policy_from(table, str(path))
+
+
+@contextmanager
+def open_policy(
+    experiment: Experiment,
+    accelerator: str = "golden",
+    *,
+    policy: Policy | None = None,
+    tail: str = "auto",
+    rules: Rules | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Generator[PolicyDispatcher]:
+    """The run's policy at work, by default that of its last tune; `accelerator` is "golden", or "software" for none.
+
+    with open_policy(open_experiment("runs/slim")) as cascade:
+        for answers in cascade.run(images):
+            print(answers.exit_N, answers.class_N)      # exit: the stage of the policy
+    """
+    if accelerator not in ACCELERATORS:
+        hint = nearest(accelerator, ACCELERATORS)
+        raise ConfigError(f"no accelerator of several widths is named {accelerator!r}", where="accelerator", hint=hint)
+    _, cuts = load_widths(experiment)
+    policy = policy or tuned_policy(experiment)
+    turns, heads = turns_of(policy, cuts, tail), {width: cut.head for width, cut in cuts.items()}
+    first = turns[0].route
+    device = GoldenAccelerator(heads) if accelerator == "golden" else None
+    own = [unit.confidence(code) for unit, code in zip(first.units, first.codes, strict=False)]
+    with Dispatcher(device, first.make_host, first.expect, first.units, own, rules, on_event=on_event) as dispatcher:
+        yield PolicyDispatcher(dispatcher, turns, units_of(policy, cuts))
