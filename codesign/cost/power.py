@@ -106,6 +106,11 @@ def coefficients(family: str) -> Coefficients:
     )
 
 
+def idle_watts(device: Device) -> float:
+    """What is left at the board's input when the PL's logic does nothing, the typical figure."""
+    return float(_board(device)["idle"][0])
+
+
 def measured_boards() -> Mapping[str, BoardWatts]:
     """The boards that somebody measured at work, by the name of their part."""
     boards: Mapping[str, Mapping[str, Any]] = _table()["board"]

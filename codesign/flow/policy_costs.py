@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import permutations
 
+from codesign.flow.design_costs import design_costs
 from codesign.flow.experiment import Experiment
 from codesign.flow.slim_cascade import stages_of
 from codesign.ir.graph import Graph
@@ -12,8 +13,8 @@ from codesign.runtime.stage_costs import Pair, StageCosts
 
 
 def costs_of(experiment: Experiment, graphs: Mapping[float, Graph]) -> StageCosts:
-    """The table of a run's stages."""
-    return product_costs(graphs, causal=experiment.config.slim.recipe == "causal")
+    """The table of a run's stages, in cycles and energy of a design with the whole network in hardware."""
+    return design_costs(experiment, graphs)
 
 
 def product_costs(graphs: Mapping[float, Graph], *, causal: bool) -> StageCosts:

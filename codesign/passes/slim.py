@@ -103,8 +103,9 @@ def _keeping(graph: Graph, graphs: Sequence[Graph]) -> Graph:
     kept: dict[str, str] = {}  # reader -> the value that it is to read from a keep
     for node in graph.nodes:
         if cast(Op, node.op).mixes and node.name in grows and node.inputs[0] in grows - sources:
-            before = known[node.inputs[0]]
-            reader = before if cast(Op, before.op).gathers else node
+            reader = node
+            while (before := known.get(reader.inputs[0])) and _opens(cast(Op, before.op)):
+                reader = before
             kept[reader.name] = reader.inputs[0]
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -114,6 +115,11 @@ def _keeping(graph: Graph, graphs: Sequence[Graph]) -> Graph:
             node = Node(node.name, node.op, (name, *node.inputs[1:]))
         nodes.append(node)
     return Graph(graph.name, graph.inputs, tuple(nodes), graph.outputs, graph.exits)
+
+
+def _opens(op: Op) -> bool:
+    """Whether what goes in is the better thing to keep: a map rather than its windows, or than a vector of its pixels."""
+    return op.gathers or op.view
 
 
 def _in(x: TensorType, widest: TensorType) -> TensorType:
