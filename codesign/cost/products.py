@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from codesign.cost.fabric import Parts, bits_of, constant_multipliers, counter, multipliers, mux, shift_chain
 from codesign.cost.trees import adder_tree, soft_product
 from codesign.ir.types import Codes
@@ -12,7 +14,10 @@ from codesign.ops.base import Unit
 
 @dataclass(frozen=True, slots=True)
 class _Matrix:
-    """The sizes that both units share; `outputs` and `simd` are those of a cycle, `weights` (outputs, SIMD) if constant."""
+    """The sizes that both units share; `outputs` and `simd` are those of a cycle, `weights` (outputs, SIMD) if constant.
+
+    `used_bits` are those of a weight that any word of the ROM sets, on average.
+    """
 
     x_bits: int
     x_signed: bool
@@ -20,6 +25,7 @@ class _Matrix:
     y_bits: int
     simd: int
     weights: Codes | None
+    used_bits: float
 
     @property
     def p_bits(self) -> int:
@@ -65,7 +71,9 @@ def channel_dot(unit: Unit) -> Parts:
 def _matrix(unit: Unit) -> _Matrix:
     p, (table,) = unit.parameters, unit.roms
     weights = table.codes.reshape(-1, p["SIMD"]) if table.words == 1 else None
-    return _Matrix(p["X_BITS"], bool(p["X_SIGNED"]), p["W_BITS"], p["Y_BITS"], p["SIMD"], weights)
+    ever = np.bitwise_or.reduce(table.codes, axis=0)
+    used_bits = float((ever[:, None] >> np.arange(p["W_BITS"]) & 1).sum()) / len(ever)
+    return _Matrix(p["X_BITS"], bool(p["X_SIGNED"]), p["W_BITS"], p["Y_BITS"], p["SIMD"], weights, used_bits)
 
 
 def _slice(m: _Matrix, choices: int, copies: int, *, wide: bool) -> Parts:
@@ -109,7 +117,7 @@ def _dsps(m: _Matrix, weights: Codes | None, w_bits: int) -> tuple[int, Parts, i
         parts = Parts(dsp=sum(each), lut=x_bits * sum(value < 0 for value in wired), ff=2 * x_bits * len(wired))
         return sum(each), parts, len(values)
     each = multipliers(x_bits, w_bits, product)
-    parts = Parts(dsp=each) if each else soft_product(m.x_bits, w_bits)
+    parts = Parts(dsp=each) if each else soft_product(m.x_bits, m.used_bits)
     return each * m.simd, parts * m.simd, m.simd
 
 

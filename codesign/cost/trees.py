@@ -36,10 +36,11 @@ def adder_tree(terms: int, x_bits: int, y_bits: int, in_dsp: bool, held: int) ->
 
 @lru_cache(maxsize=1 << 16)
 def max_tree(terms: int, x_bits: int) -> Parts:
-    """A cs_max_tree: a LUT a bit chooses, two thirds of one compare."""
+    """A cs_max_tree: a LUT a bit chooses, two thirds of one compare. One LUT compares 3 bits; of 2 bits, it chooses as well."""
+    compare = x_bits * 2 / 3 if x_bits > 3 else x_bits // 3
     level, parts = [_Term(x_bits, 0)] * terms, Parts()
     while len(level) > 1:
-        level, made = _next_level(level, lambda a, _: (a * 5 / 3, a))
+        level, made = _next_level(level, lambda a, _: (a + compare, a))
         parts += made
     return parts + _chain(level[0])
 
@@ -61,7 +62,7 @@ def _chain(term: _Term) -> Parts:
     return shift_chain(term.passed, term.bits) if term.passed else Parts()
 
 
-def soft_product(a_bits: int, b_bits: int) -> Parts:
-    """A product in LUTs: a row of adders."""
+def soft_product(a_bits: float, b_bits: float) -> Parts:
+    """A product in LUTs: a row of adders, of bits that are not always 0."""
     narrow, wide = sorted((a_bits, b_bits))
     return Parts(lut=max(0, narrow - 1) * (wide + 1) + wide)

@@ -23,7 +23,10 @@ module cs_max_tree #(
                 wire [X_BITS-1:0] a = x[2*i*X_BITS+:X_BITS];
                 if (2 * i + 1 < TERMS) begin : g_compare
                     wire [X_BITS-1:0] b = x[(2*i+1)*X_BITS+:X_BITS];
-                    wire b_wins = X_SIGNED != 0 ? $signed(b) > $signed(a) : b > a;
+                    // Up to 3 bits, a LUT sees both codes. Of wider ones the comparison is made once, and kept: ABC may
+                    // otherwise make it anew for every bit that it chooses.
+                    (* keep = X_BITS > 3 *) wire b_wins;
+                    assign b_wins = X_SIGNED != 0 ? $signed(b) > $signed(a) : b > a;
                     always_ff @(posedge aclk) larger[i*X_BITS+:X_BITS] <= b_wins ? b : a;
                 end else begin : g_pass
                     always_ff @(posedge aclk) larger[i*X_BITS+:X_BITS] <= a;
