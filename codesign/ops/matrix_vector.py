@@ -185,6 +185,23 @@ class MatrixVector(Op):
             widths=len(variants),
         )
 
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...]) -> Mapping[str, Any]:
+        """As in RTL: one ROM, of the widest's tiles, in which a narrower width skips."""
+        t, pixels = self._tiling(folding), self._mapped(variants)
+        sizes = [variant.op._tiling(folding) for variant in variants if isinstance(variant.op, MatrixVector)]
+        beats = [size.beats // pixels for size in sizes]
+        skips = [t.folds - size.folds + 1 for size in sizes]  # tiles from a chunk's last fold to the next chunk
+        facts = self.hls(folding, *variants[-1].types)
+        return {
+            **facts,
+            "map_pixels": pixels,
+            "beats": beats,
+            "folds": [size.folds for size in sizes],
+            "chunk_skips": skips,
+            "pixel_skips": [s + (beats[-1] - b) * t.chunks * t.folds for s, b in zip(skips, beats, strict=True)],
+            "largest": max(len(facts["weights"]), facts["turns"], t.chunks),
+        }
+
     def _multiplies(self, folding: Folding, vector: TensorType) -> tuple[dict[str, int], Rom]:
         """What every RTL unit has: types, parallel products, and the ROM of tiles."""
         t, tiles = self._tiling(folding), self._tiles(folding)

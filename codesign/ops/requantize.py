@@ -23,6 +23,7 @@ from codesign.ops.base import (
     beat_lanes,
     beat_pixels,
     beat_schedule,
+    differing,
     lane_foldings,
     per_width,
 )
@@ -168,6 +169,29 @@ class Requantize(Op):
             roms=(Rom("constants", words, 1),),
             widths=len(variants),
         )
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...]) -> Mapping[str, Any]:
+        """As in RTL: the constants of every width in one ROM."""
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        if (names := differing(rows)) & {"shift", "low", "high"}:
+            raise GraphError(f"widths differ in {min(names)}", hint="quantize all widths together")
+        words, bases = _together([np.stack([row["multiplier"], row["offset"]], axis=1) for row in rows])
+        multiplier, offset = (Constant.of(words[:, index]) for index in (0, 1))
+        beats = [row["turns"] * row["groups"] for row in rows]
+        return {
+            **rows[-1],
+            "words": len(words),
+            "bases": bases,
+            "groups": [row["groups"] for row in rows],
+            "beats": beats,
+            "unit": all(row["unit"] for row in rows),
+            "wide_type": max((row["wide_type"] for row in rows), key=lambda kind: kind.bits),
+            "multiplier_type": multiplier.dtype,
+            "multiplier": multiplier.array,
+            "offset_type": offset.dtype,
+            "offset": offset.array,
+            "largest": max(*beats, len(words)),
+        }
 
     def _facts(self, folding: Folding, acc: TensorType, m_bits: int, o_bits: int, wide_bits: int) -> dict[str, int]:
         """The parameters of every RTL unit."""

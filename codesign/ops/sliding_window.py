@@ -25,6 +25,7 @@ from codesign.ops.base import (
     Variant,
     Work,
     beat_pixels,
+    differing,
     divisors,
     lane_foldings,
     per_width,
@@ -180,6 +181,21 @@ class SlidingWindow(Op):
         return replace(
             unit, module="cs_slim_sliding_window", parameters={**facts, **sizes, **tables}, widths=len(variants)
         )
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...]) -> Mapping[str, Any]:
+        """What is counted in pixels is the same at every width; rows and taps lie as far apart as a pixel has groups."""
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        if differing(rows) - {"groups", "line_beats", "span_beats", "lag", "flush"}:
+            raise FoldingError("a beat has other pixels at another width", hint="use lanes that divide all channels")
+        widest, groups, lines = rows[-1], [row["groups"] for row in rows], [row["line_beats"] for row in rows]
+        return {
+            **widest,
+            "groups": groups,
+            "line_beats": lines,
+            "lag_pixels": widest["lag"] // groups[-1],
+            "flush_pixels": widest["flush"] // groups[-1],
+            "largest": max(*lines, widest["rows"] * widest["columns"]),
+        }
 
     def _same(self, folding: Folding, variants: tuple[Variant, ...]) -> bool:
         return len({self._groups(folding, variant.types[0]) for variant in variants}) == 1
