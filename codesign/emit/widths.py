@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from codesign.errors import FoldingError
@@ -10,9 +11,11 @@ from codesign.ir.types import IntType
 from codesign.ops.base import Op, Variant, differing
 from codesign.ops.slim import Slim
 from codesign.plan.dataflow import Channel, Dataflow, Process
+from codesign.plan.fifos import deepest
 from codesign.plan.names import Names
+from codesign.plan.timing import schedule
 
-TOKEN_DEPTH = 16  # frames between the image port and a process that has not begun them
+TOKEN_DEPTH = 16  # frames between the image port and a process that has not begun them, and more where more can be
 RESULT = "result_port"  # who reads the last token: it tells the host
 
 Row = tuple[Process, ...]  # one process at every width, narrow to wide
@@ -63,6 +66,15 @@ def token_channels(dataflow: Dataflow, narrow: Sequence[Dataflow]) -> tuple[Chan
         names.take(taken.name)
     readers = [name for name, row in rows_of(dataflow, narrow).items() if changes(row)]
     kind = token_type((*narrow, dataflow))
+    depth = max([TOKEN_DEPTH, *(2 + _held(flow) for flow in (*narrow, dataflow))])
     return tuple(
-        Channel(names.take(f"width_to_{reader}"), kind, 1, 1, TOKEN_DEPTH, "", reader) for reader in (*readers, RESULT)
+        Channel(names.take(f"width_to_{reader}"), kind, 1, 1, depth, "", reader) for reader in (*readers, RESULT)
     )
+
+
+def _held(dataflow: Dataflow) -> int:
+    """Frames, rounded up, that the design holds until later ones push them out: steps in the pipelines, as deep as `deepest`
+    lets them be where they do not drain, and rows in windows. While a token waits behind that many, what it is of must be able to come."""
+    depths = deepest(dataflow)
+    ahead = ((0 if p.drain else depths[p.name]) + schedule(p, 1).steps - p.cycles for p in dataflow.processes)
+    return ceil(sum(steps / p.cycles for steps, p in zip(ahead, dataflow.processes, strict=True)))

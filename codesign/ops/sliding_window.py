@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.errors import GraphError
+from codesign.errors import FoldingError, GraphError
 from codesign.ir.types import Codes, IntType, TensorType
 from codesign.ops.base import (
     BEAT_PIXELS,
