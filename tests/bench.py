@@ -11,6 +11,7 @@ import numpy as np
 
 from codesign.emit.hls import compat_folder, emit_core, library_folder
 from codesign.emit.templates import beat
+from codesign.emit.widths import RESULT, token_channels
 from codesign.ir import Codes, Graph
 from codesign.plan.dataflow import Dataflow
 from codesign.verify.tools import vendor_headers
@@ -51,13 +52,18 @@ CASES
 
 @dataclass(frozen=True)
 class Case:
-    """A dataflow, its stream inputs (N, H, W, C) and registers, and the codes it must give."""
+    """A dataflow, its stream inputs (N, H, W, C) and registers, and the codes it must give.
+
+    With several widths the dataflow is the widest's, `narrow` are the others, and `widths_N` is the width of every frame.
+    """
 
     name: str
     dataflow: Dataflow
     streams: tuple[Codes, ...]
     registers: tuple[int, ...]
     wants: tuple[Codes, ...]
+    narrow: tuple[Dataflow, ...] = ()
+    widths_N: tuple[int, ...] = ()
 
 
 def codes_of(rng: np.random.Generator, frames: int, graph: Graph) -> dict[str, Codes]:
@@ -107,20 +113,29 @@ def _program(cases: Sequence[Case]) -> tuple[str, list[Codes], list[tuple[str, C
     units, calls, data, wants = [], [], [], []
     for number, case in enumerate(cases):
         space, flow = f"case{number}", case.dataflow
-        units.append(emit_core(flow, namespace=space))
+        units.append(emit_core(flow, namespace=space, narrow=case.narrow))
         frames = len(case.streams[0])
-        lines = [
-            f'hls::stream<{beat(c)}::type> {c.name}("{c.name}");'
-            for c in map(flow.channel, (*flow.inputs, *flow.outputs))
-        ]
+        tokens = [token for token in token_channels(flow, case.narrow) if token.consumer != RESULT]
+        ports = [*map(flow.channel, (*flow.inputs, *flow.outputs)), *tokens]
+        lines = [f'hls::stream<{beat(c)}::type> {c.name}("{c.name}");' for c in ports]
         lines += [f"push<{beat(c)} >({c.name}, from, {frames * c.beats});" for c in map(flow.channel, flow.inputs)]
-        lines.append(
-            f"{space}::core({', '.join((*flow.inputs, *flow.outputs, *map(str, case.registers), str(frames)))});"
-        )
-        lines += [f"pop<{beat(c)} >({c.name}, to, {frames * c.beats});" for c in map(flow.channel, flow.outputs)]
+        lines += [f"push<{beat(c)} >({c.name}, from, {frames});" for c in tokens]
+        lines.append(f"{space}::core({', '.join((*(c.name for c in ports), *map(str, case.registers), str(frames)))});")
+        lines += [f"pop<{beat(c)} >({c.name}, to, {_beats(case, c.name)});" for c in map(flow.channel, flow.outputs)]
         calls.append("    {\n" + "\n".join("        " + line for line in lines) + "\n    }")
-        data += [codes.reshape(-1) for codes in case.streams]
+        data += [codes.reshape(-1) for codes in case.streams] + [np.array(case.widths_N)] * len(tokens)
         wants += [(case.name, want) for want in case.wants]
     total = sum(want.size for _, want in wants)
     main = _MAIN.replace("OUT_CODES", str(total)).replace("CASES", "\n".join(calls))
-    return '#include "cs_units.h"\n' + "\n".join(units) + main, data, wants
+    return (
+        '#include "cs_units.h"\n#include "cs_slim.h"\n#include "cs_slim_stream.h"\n' + "\n".join(units) + main,
+        data,
+        wants,
+    )
+
+
+def _beats(case: Case, channel: str) -> int:
+    """Beats of a channel in the whole batch."""
+    flows = (*case.narrow, case.dataflow)
+    widths = case.widths_N or (0,) * len(case.streams[0])
+    return sum(flows[width].channel(channel).beats for width in widths)

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from codesign.emit.lint_reader import CHANNEL, PROCESS, Design, File, Finding, read_design, read_file, users_of
+from codesign.emit.widths import token_channels
 from codesign.errors import VerificationError
 from codesign.plan.dataflow import Dataflow
 
 
-def lint(sources: Mapping[str, str], dataflow: Dataflow) -> list[Finding]:
-    """What is wrong with the sources under src/ ({path: text}); empty when nothing is."""
+def lint(
+    sources: Mapping[str, str], dataflow: Dataflow, narrow: Sequence[Dataflow] = (), steps: Sequence[Dataflow] = ()
+) -> list[Finding]:
+    """What is wrong with the sources under src/ ({path: text}); empty when nothing is.
+
+    `narrow` are the dataflows of the narrower widths of a design with several: its tokens have channels too.
+    """
+    dataflow = replace(dataflow, channels=(*dataflow.channels, *token_channels(dataflow, narrow, steps)))
     files = [read_file(path, text) for path, text in sources.items() if path.startswith("src/")]
     found = [finding for file in files for rule in _FILE_RULES for finding in rule(file)]
     design = read_design(files)
@@ -23,9 +31,11 @@ def lint(sources: Mapping[str, str], dataflow: Dataflow) -> list[Finding]:
     return [*found, *_channels(design, dataflow), *_region(design), *_ports(design), *_depth_table(design, dataflow)]
 
 
-def demand_clean(sources: Mapping[str, str], dataflow: Dataflow) -> None:
+def demand_clean(
+    sources: Mapping[str, str], dataflow: Dataflow, narrow: Sequence[Dataflow] = (), steps: Sequence[Dataflow] = ()
+) -> None:
     """Raises VerificationError with the first finding when there is one."""
-    if findings := lint(sources, dataflow):
+    if findings := lint(sources, dataflow, narrow, steps):
         more = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
         raise VerificationError(
             f"{findings[0].what}{more}",

@@ -14,7 +14,7 @@ from codesign.errors import CodesignError
 from codesign.ops.base import Rom, Unit
 from codesign.plan.budget import storage
 from codesign.plan.dataflow import Dataflow, Process
-from codesign.plan.ports import RESULT_BITS, PortWord, feature_word, image_word
+from codesign.plan.ports import RESULT_BITS, PortWord, check_widths, feature_word, image_word
 from codesign.plan.widths import TOKEN_DEPTH, kinds_of
 
 # Addresses of the AXI4-Lite registers, up to `exits` as Vivado HLS lays them out for the HLS design.
@@ -55,6 +55,7 @@ def emit_rtl(dataflow: Dataflow, *, top: str, exit_name: str) -> RtlDesign:
     The depths of the dataflow are those of `codesign.plan.exact.for_rtl`.
     """
     image, feature = image_word(dataflow), feature_word(dataflow)
+    check_widths(dataflow, kinds_of(dataflow)[0])
     core, roms = _core(dataflow, f"{top}_core", feature)
     (decision,), (buffer,) = dataflow.outputs, [p.name for p in dataflow.processes if p.op.port]
     text = render(

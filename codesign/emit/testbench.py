@@ -3,7 +3,7 @@
 # Legend: N frames; H, W rows and columns; C channels.
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +29,42 @@ class Batch:
     threshold: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What the golden model says of every frame at one width: decision words, and maps (N, H, W, C) at the branch point."""
+
+    dataflow: Dataflow
+    decisions: Codes
+    features: Codes
+
+
 def emit_testbench(
-    dataflow: Dataflow, *, top: str, image: Codes, decisions: Codes, features: Codes, threshold: int
+    dataflow: Dataflow,
+    *,
+    top: str,
+    image: Codes,
+    decisions: Codes,
+    features: Codes,
+    threshold: int,
+    narrow: Sequence[Answers] = (),
 ) -> dict[str, str]:
     """`tb/<top>_tb.cpp` and the files it reads: {path: text}.
 
     `image` is (N, H, W, C); `decisions` are the golden decision words of its frames; `features` is the golden map at the
     branch point, (N, H, W, C), of every frame, those that exit too: batches at other thresholds than `threshold` follow.
+    With several widths these are the widest's, `narrow` has those of the others, narrow to wide, and every width gets its
+    batches, the narrowest first.
     """
     assert len(image) == len(features) == decisions.size >= 1
     op = next(p.op for p in dataflow.processes if isinstance(p.op, ExitDecision))
-    _, classes_N, codes_N = op.unpack(decisions.reshape(-1))
-    batches = _batches(op, codes_N, threshold)
+    answers = (*narrow, Answers(dataflow, decisions, features))
+    batches: list[list[int]] = []
+    results: list[list[int]] = []
+    for width, answer in enumerate(answers):
+        _, classes_N, codes_N = op.unpack(answer.decisions.reshape(-1))
+        own = _batches(op, codes_N, threshold)
+        batches += [[b.first, b.count, b.threshold, *([width] if narrow else [])] for b in own]
+        results += _results(op, own, classes_N, codes_N)
     source = render(
         "hls/tb.cpp.j2",
         top=top,
@@ -48,15 +72,14 @@ def emit_testbench(
         image=image_word(dataflow),
         feature=feature_word(dataflow),
         feature_shape=features.shape[1:],
+        maps=[(feature_word(answer.dataflow).beats, answer.features.shape[-1]) for answer in answers],
     )
     return {
         f"tb/{top}_tb.cpp": source,
-        "tb/batches.dat": _lines(
-            "first frame, frames, threshold code", ([b.first, b.count, b.threshold] for b in batches)
-        ),
-        "tb/results.dat": _lines("frame, class, exited, confidence code", _results(op, batches, classes_N, codes_N)),
+        "tb/batches.dat": _lines(f"first frame, frames, threshold code{', width' if narrow else ''}", batches),
+        "tb/results.dat": _lines("frame, class, exited, confidence code", results),
         "tb/frames.dat": _codes("image", image),
-        "tb/features.dat": _codes("feature map", features),
+        "tb/features.dat": "".join(_codes("feature map", answer.features) for answer in answers),
     }
 
 

@@ -7,7 +7,7 @@ writes beats of `y_lanes` codes. Tensors travel in raster order (rows, columns, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -197,6 +197,17 @@ class Op(ABC):
         del narrow
         return Variant(self, x), fresh
 
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        """Variables of the HLS template that serves every width; by default only `beats` differ, and are a number for each.
+
+        `largest` is what the process has to count to. Raises FoldingError where widths differ in more.
+        """
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        if differing(rows) != {"beats"}:
+            raise FoldingError(f"{self.name} cannot change its width yet", hint="leave [slim] out, or this layer")
+        beats = [row["beats"] for row in rows]
+        return {**self.hls(folding, *x), "beats": beats, "largest": max(beats)}
+
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -229,6 +240,11 @@ def per_width(values: Iterable[int]) -> int:
             raise FoldingError(f"{value} does not fit a table of 32-bit sizes")
         table |= value << 32 * index
     return table
+
+
+def differing(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The variables of a template that are not the same at every width."""
+    return {name for name in rows[-1] if not all(np.array_equal(row[name], rows[-1][name]) for row in rows)}
 
 
 def divisors(n: int) -> tuple[int, ...]:

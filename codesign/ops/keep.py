@@ -56,6 +56,12 @@ class Keep(Op):
         groups = self.infer(*x).channels // folding.lanes
         return {"turns": x[0].pixels, "groups": groups, "kept": self.kept // folding.lanes}
 
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        rows = [v.op.hls(folding, *v.types) for v in variants]
+        facts = {"words": x[0].size // folding.lanes, "most_groups": x[0].channels // folding.lanes}
+        tables = {name: [row[name] for row in rows] for name in ("groups", "kept")}
+        return {"turns": x[0].pixels, **facts, **tables, "largest": max(facts["words"], x[0].pixels)}
+
     def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
         (image,) = x
         groups = [v.op.infer(*v.types).channels // folding.lanes for v in variants]

@@ -157,31 +157,23 @@ class MatrixVector(Op):
         """One ROM, of the widest's tiles; the loops of a narrower one leave out folds and, of every pixel, beats. A step up
         begins behind the folds, or the beats, that it has; then its sums go on from those that are kept."""
         (vector,) = x
-        t, pixels = self._tiling(folding), self._mapped(variants)
+        t = self._tiling(folding)
         if t.pixels > 1:  # every width has the same sizes
             return self.rtl(folding, vector)
         facts, rom = self._multiplies(folding, vector)
-        sizes = [variant.op._tiling(folding) for variant in variants if isinstance(variant.op, MatrixVector)]
-        beats = [size.beats // pixels for size in sizes]
-        folds = [size.folds for size in sizes]
-        rows = [t.folds - f + 1 for f in folds]  # tiles from a chunk's last fold to the next chunk
-        most, pixel = t.beats // pixels, t.chunks * t.folds
+        loops = self._loops(folding, variants)
+        names = ("folds", "beats", "chunk_skips", "pixel_skips", "firsts", "keeps")
         return Unit(
             "cs_slim_matrix_vector",
             {
                 **facts,
                 "CHUNKS": t.chunks,
-                "PIXELS": pixels,
+                "PIXELS": loops["map_pixels"],
                 "VECTORS": vector.pixels,
                 "MAX_FOLDS": t.folds,
-                "MAX_BEATS": most,
+                "MAX_BEATS": loops["most_beats"],
                 "WIDTHS": len(variants),
-                "FOLDS": per_width(folds),
-                "BEATS": per_width(beats),
-                "CHUNK_SKIPS": per_width(rows),
-                "PIXEL_SKIPS": per_width(row + (most - b) * pixel for row, b in zip(rows, beats, strict=True)),
-                "FIRSTS": per_width(v.row // t.pe + v.column // folding.lanes * pixel for v in variants),
-                "KEEPS": per_width(int(v.column > 0) for v in variants),
+                **{name.upper(): per_width(loops[name]) for name in names},
             },
             latency=self._latency(folding, rom),
             roms=(rom,),
@@ -203,6 +195,32 @@ class MatrixVector(Op):
         old = old_columns // pixels
         added = self.weights.array.reshape(rows, pixels, -1)[:, :, old:].reshape(rows, -1)
         return Variant(MatrixVector(Constant.of(added, self.weights.dtype)), x, column=old), False
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        facts = self.hls(folding, *x)
+        largest = max(len(facts["weights"]), facts["turns"], facts["chunks"])
+        return {**facts, **self._loops(folding, variants), "most_folds": facts["folds"], "largest": largest}
+
+    def _loops(self, folding: Folding, variants: tuple[Variant, ...]) -> dict[str, Any]:
+        """The loops of every variant, and how it walks through the tiles of the widest: pixel, beat, chunk, fold.
+
+        Skips are the tiles from a chunk's last fold, and from a pixel's last tile, to the next.
+        """
+        t, pixels = self._tiling(folding), self._mapped(variants)
+        sizes = [variant.op._tiling(folding) for variant in variants if isinstance(variant.op, MatrixVector)]
+        folds, beats = [size.folds for size in sizes], [size.beats // pixels for size in sizes]
+        most, pixel = t.beats // pixels, t.chunks * t.folds
+        skips = [t.folds - f + 1 for f in folds]
+        return {
+            "map_pixels": pixels,
+            "most_beats": most,
+            "folds": folds,
+            "beats": beats,
+            "chunk_skips": skips,
+            "pixel_skips": [skip + (most - b) * pixel for skip, b in zip(skips, beats, strict=True)],
+            "firsts": [v.row // t.pe + v.column // folding.lanes * pixel for v in variants],
+            "keeps": [int(v.column > 0) for v in variants],
+        }
 
     def _multiplies(self, folding: Folding, vector: TensorType) -> tuple[dict[str, int], Rom]:
         """What every RTL unit has: types, parallel products, and the ROM of tiles."""

@@ -23,6 +23,7 @@ from codesign.ops.base import (
     beat_lanes,
     beat_pixels,
     beat_schedule,
+    differing,
     lane_foldings,
     per_width,
 )
@@ -179,6 +180,29 @@ class Requantize(Op):
             c if c.shape == (1,) else Constant.of(c.array[-new:], c.dtype) for c in (self.multiplier, self.bias)
         )
         return Variant(replace(self, multiplier=multiplier, bias=bias), x), True
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        """As in RTL: the constants of every width in one ROM."""
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        if (names := differing(rows)) & {"shift", "low", "high"}:
+            raise GraphError(f"widths differ in {min(names)}", hint="quantize all widths together")
+        words, bases = _together([np.stack([row["multiplier"], row["offset"]], axis=1) for row in rows])
+        multiplier, offset = (Constant.of(words[:, index]) for index in (0, 1))
+        beats = [row["turns"] * row["groups"] for row in rows]
+        return {
+            **self.hls(folding, *x),
+            "words": len(words),
+            "bases": bases,
+            "groups": [row["groups"] for row in rows],
+            "beats": beats,
+            "unit": all(row["unit"] for row in rows),
+            "wide_type": max((row["wide_type"] for row in rows), key=lambda kind: kind.bits),
+            "multiplier_type": multiplier.dtype,
+            "multiplier": multiplier.array,
+            "offset_type": offset.dtype,
+            "offset": offset.array,
+            "largest": max(*beats, len(words)),
+        }
 
     def _facts(self, folding: Folding, acc: TensorType, m_bits: int, o_bits: int, wide_bits: int) -> dict[str, int]:
         """The parameters of every RTL unit."""

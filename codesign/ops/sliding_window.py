@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.errors import GraphError
+from codesign.errors import FoldingError, GraphError
 from codesign.ir.types import Codes, IntType, TensorType
 from codesign.ops.base import (
     BEAT_PIXELS,
@@ -25,6 +25,7 @@ from codesign.ops.base import (
     Variant,
     Work,
     beat_pixels,
+    differing,
     divisors,
     lane_foldings,
     per_width,
@@ -186,6 +187,25 @@ class SlidingWindow(Op):
             parameters={**facts, **sizes, **{name: per_width(table) for name, table in tables.items()}},
             widths=len(variants),
         )
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        """What is counted in pixels is the same at every width; rows and taps lie as far apart as a pixel has groups."""
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        if differing(rows) - {"groups", "line_beats", "span_beats", "lag", "flush"}:
+            raise FoldingError("a beat has other pixels at another width", hint="use lanes that divide all channels")
+        widest, groups, lines = (
+            self.hls(folding, *x),
+            [row["groups"] for row in rows],
+            [row["line_beats"] for row in rows],
+        )
+        return {
+            **widest,
+            "groups": groups,
+            "line_beats": lines,
+            "lag_pixels": widest["lag"] // widest["groups"],
+            "flush_pixels": widest["flush"] // widest["groups"],
+            "largest": max(*lines, widest["rows"] * widest["columns"]),
+        }
 
     def _same(self, folding: Folding, variants: tuple[Variant, ...]) -> bool:
         return len({self._groups(folding, variant.types[0]) for variant in variants}) == 1

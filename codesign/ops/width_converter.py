@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Work, beat_lanes
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, beat_lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class WidthConverter(Op):
         bits, (narrow, wide) = x[0].dtype.bits, sorted((folding.lanes, folding.pe))
         module, side = ("cs_split_beats", "Y") if folding.lanes == wide else ("cs_join_beats", "X")
         return Unit(module, {f"{side}_WIDTH": narrow * bits, "RATIO": wide // narrow}, latency=0)
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        steps = [row["steps"] for row in rows]
+        return {**self.hls(folding, *x), "steps": steps, "largest": max(steps)}
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -13,7 +13,6 @@ from codesign.plan.widths import kinds_of
 
 RESULT_FIELDS = {"confidence": [31, 0], "class": [46, 32], "exited": [47, 47], "frame": [63, 48]}
 WIDTH_FIELDS = {"class": [43, 32], "width": [46, 44]}  # where a frame can have one of several widths
-MAX_KINDS, MAX_CLASSES = 8, 4096  # that these fields have room for
 TRAILER_FRAME = 0xFFFFFFFF
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codesign.errors import FoldingError
+from codesign.errors import FoldingError, GraphError
 from codesign.ir.types import IntType
 from codesign.plan.dataflow import MAX_BEAT_BITS, Channel, Dataflow
 
 RESULT_BITS = 64
 MIN_FEATURE_BITS = 64  # the header beat carries a 32-bit frame number
+
+# In a design with several widths the result word says in bits 46..44 which one a frame had, below it the class in 43..32,
+# and the header of a feature map says it in bits 39..32.
+RESULT_WIDTH_LOW = 44
+HEADER_WIDTH_LOW = 32
+MAX_WIDTHS = 8
+MAX_CLASSES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,19 @@ def feature_word(dataflow: Dataflow) -> PortWord:
     """The word of `m_axis_feature`: one beat of the feature map at the branch point."""
     process = next(p for p in dataflow.processes if p.op.port)
     return _word(dataflow.channel(process.inputs[0]), MIN_FEATURE_BITS)
+
+
+def check_widths(dataflow: Dataflow, widths: int) -> None:
+    """Raises GraphError for more widths than the result word can name, or more classes than it then has room for."""
+    if widths > MAX_WIDTHS:
+        raise GraphError(f"{widths} widths", where=dataflow.name, hint=f"a design has at most {MAX_WIDTHS}")
+    classes = max((p.types[0].channels for p in dataflow.processes if hasattr(p.op, "criterion")), default=0)
+    if widths > 1 and classes > MAX_CLASSES:
+        raise GraphError(
+            f"{classes} classes at {widths} widths",
+            where=dataflow.name,
+            hint=f"a design with several widths has at most {MAX_CLASSES}",
+        )
 
 
 def _word(channel: Channel, least: int) -> PortWord:

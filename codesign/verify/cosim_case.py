@@ -17,10 +17,9 @@ import numpy.typing as npt
 from codesign.files import write_json
 from codesign.ir import Codes, Graph
 from codesign.plan.dataflow import Dataflow
-from codesign.plan.ports import feature_word, image_word
+from codesign.plan.ports import RESULT_WIDTH_LOW, feature_word, image_word
 from codesign.verify import golden
 from codesign.verify.packets import Words, feature_packet, image_words, result_packet
-from codesign.verify.widths import WIDTH_LOW
 
 CLOCK_NS = 10
 MOST_32 = (1 << 32) - 1
@@ -69,7 +68,7 @@ class Oracle:
         """The decision word of every frame of the pool at a width, the widest by default."""
         register = np.full((1, 1, 1, 1), threshold, np.int64)
         words_N = np.asarray(self._decision.golden(self._logits[index], register)).reshape(-1)
-        return words_N if self.widths == 1 else words_N | index % self.widths << WIDTH_LOW
+        return words_N if self.widths == 1 else words_N | index % self.widths << RESULT_WIDTH_LOW
 
     @property
     def never(self) -> int:

@@ -3,7 +3,7 @@
 # Legend: N frames; H, W rows and columns; C channels.
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,28 @@ def run(
         _run_chunk(graph, {name: codes.astype(np.int64) for name, codes in values.items()}, last_reads, start, results)
         if progress is not None:
             progress(stop)
+    return results
+
+
+def run_widths(
+    graphs: Sequence[Graph],
+    inputs: Mapping[str, npt.ArrayLike],
+    widths_N: npt.NDArray[np.integer[Any]],
+    *,
+    keep: Collection[str],
+) -> dict[str, Codes]:
+    """As `run`, of frames that each have their own width: `widths_N` are indices into `graphs`, narrow to wide.
+
+    All values have the shape that they have at the widest; a narrow frame's codes are in the first channels, and the
+    others are 0.
+    """
+    streams = [value.name for value in graphs[-1].inputs if value.kind == "stream"]
+    results = {name: np.zeros((len(widths_N), *graphs[-1].types[name].shape), np.int64) for name in keep}
+    for index in np.unique(widths_N):
+        at = np.flatnonzero(widths_N == index)
+        own = {name: np.asarray(codes)[at] if name in streams else codes for name, codes in inputs.items()}
+        for name, codes in run(graphs[index], own, keep=keep).items():
+            results[name][at, :, :, : codes.shape[-1]] = codes
     return results
 
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from codesign.ir import Codes
 from codesign.plan.design import TRAILER_FRAME
-from codesign.plan.ports import RESULT_BITS, PortWord
+from codesign.plan.ports import HEADER_WIDTH_LOW, RESULT_BITS, RESULT_WIDTH_LOW, PortWord
 
 Words = npt.NDArray[np.uint32]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +36,19 @@ def image_words(image_NHWC: Codes, word: PortWord) -> Words:
     return as_words(_pack(image_NHWC, word))
 
 
-def result_packet(decisions_N: npt.NDArray[np.int64]) -> Packet:
-    """One word a frame: the decision below, the frame number above; TLAST on the batch's last."""
+def with_widths(decisions_N: Ints, widths_N: npt.NDArray[np.integer[Any]]) -> Ints:
+    """Decision words as the result port of a design with several widths sends them: the width's index in bits 46..44."""
+    return decisions_N | widths_N.astype(np.int64) << RESULT_WIDTH_LOW
+
+
+def result_packet(decisions_N: Ints, widths_N: npt.NDArray[np.integer[Any]] | None = None) -> Packet:
+    """One word a frame: the decision below, the frame number above; TLAST on the batch's last.
+
+    `widths_N` are the frames' widths, as indices from narrow to wide, in a design with several.
+    """
     frames_N = np.arange(len(decisions_N), dtype=np.uint64)
-    words_N = decisions_N.astype(np.uint64) | frames_N << np.uint64(48)
+    told_N = decisions_N if widths_N is None else with_widths(decisions_N, widths_N)
+    words_N = told_N.astype(np.uint64) | frames_N << np.uint64(48)
     last_N = np.zeros(len(words_N), np.uint8)
     last_N[-1:] = 1
     return Packet(words_N.astype("<u8").view(np.uint32).reshape(-1, RESULT_BITS // 32), last_N)
@@ -55,7 +65,7 @@ def feature_packet(
     rows: list[Words] = []
     for frame in np.flatnonzero(~exited_N).tolist():
         header = _header(frame, word)
-        header[0, 1:2] = 0 if widths_N is None else widths_N[frame]
+        header[0, 1:2] = 0 if widths_N is None else widths_N[frame] << HEADER_WIDTH_LOW - 32
         rows += [header, as_words(_pack(maps[frame], word)).reshape(-1, word.bits // 32)]
     words_BK = np.concatenate([*rows, _header(TRAILER_FRAME, word)])
     last_B = np.zeros(len(words_BK), np.uint8)

@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from codesign.ir import Codes, Graph
 from codesign.verify import golden
-
-WIDTH_LOW = 44  # of the width's three bits in the result word, which the class leaves free
+from codesign.verify.packets import with_widths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """The golden answers of a batch: decision words with the width's bits, and the feature map of every frame."""
+    """The golden answers of a batch: decision words with the kind's bits, and the feature map of every frame."""
 
     decisions_N: npt.NDArray[np.int64]
     maps: tuple[Codes, ...]  # (H, W, C) each, C that of the frame's width
@@ -46,7 +45,7 @@ def wanted(kinds: Sequence[Kind], image_NHWC: Codes, kinds_N: npt.NDArray[np.int
         feature = kind.head.node("features").inputs[0]
         inputs = {"image": image_NHWC[frames], "threshold": np.full((1, 1, 1, 1), threshold, np.int64)}
         found = golden.run(kind.head, inputs, keep=(feature, "decision"))
-        decisions_N[frames] = found["decision"].reshape(-1) | index << WIDTH_LOW
+        decisions_N[frames] = found["decision"].reshape(-1)
         for frame, codes in zip(frames.tolist(), found[feature], strict=True):
             maps[frame] = codes[:, :, kind.first :]
-    return Wanted(decisions_N, tuple(maps))
+    return Wanted(with_widths(decisions_N, kinds_N), tuple(maps))

@@ -10,6 +10,31 @@
 
 namespace cs {
 
+// One step: SIMD lanes of every pixel of a beat times a tile of weights, added to what the fold has so far.
+template <class C>
+void matrix_vector_step(const typename C::X::type& held, const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], int tile,
+                        typename C::y_t (&sums)[C::FOLDS][C::PIXELS][C::PE], int fold, bool first, typename C::Y::type& out) {
+#pragma HLS INLINE
+Pixel:
+    for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
+#pragma HLS UNROLL
+    Pe:
+        for (int pe = 0; pe < C::PE; ++pe) {
+#pragma HLS UNROLL
+            typename C::y_t dot = 0;
+        Simd:
+            for (int simd = 0; simd < C::SIMD; ++simd) {
+#pragma HLS UNROLL
+                dot += exact_product<typename C::y_t>(C::X::get(held, pixel * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
+            }
+            // One add closes the loop from step to step; the tree in front of it is pipelined.
+            const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pixel][pe] + dot);
+            sums[fold][pixel][pe] = sum;
+            C::Y::set(out, pixel * C::PE + pe, sum);
+        }
+    }
+}
+
 template <class C>
 void matrix_vector(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
                    const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], unsigned frames) {
@@ -38,24 +63,7 @@ Frame:
                         const int tile = (beat * C::CHUNKS + chunk) * C::FOLDS + fold;
                         if (chunk == 0 && fold == 0) held = x.read();
                         typename Y::type out;
-                    Pixel:
-                        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
-#pragma HLS UNROLL
-                        Pe:
-                            for (int pe = 0; pe < C::PE; ++pe) {
-#pragma HLS UNROLL
-                                typename C::y_t dot = 0;
-                            Simd:
-                                for (int simd = 0; simd < C::SIMD; ++simd) {
-#pragma HLS UNROLL
-                                    dot += exact_product<typename C::y_t>(X::get(held, pixel * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
-                                }
-                                // One add closes the loop from step to step; the tree in front of it is pipelined.
-                                const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pixel][pe] + dot);
-                                sums[fold][pixel][pe] = sum;
-                                Y::set(out, pixel * C::PE + pe, sum);
-                            }
-                        }
+                        matrix_vector_step<C>(held, weights, tile, sums, fold, first, out);
                         if (last) y.write(out);
                         if (C::CHUNKS > 1 && fold == C::FOLDS - 1) X::shift(held, C::SIMD);
                     }

@@ -7,6 +7,23 @@
 namespace cs {
 
 template <class C>
+void max_pool_beat(const typename C::X::type& in, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        typename C::y_t best = C::X::get(in, lane * C::POSITIONS);
+    Position:
+        for (int k = 1; k < C::POSITIONS; ++k) {
+#pragma HLS UNROLL
+            const typename C::y_t code = C::X::get(in, lane * C::POSITIONS + k);
+            if (code > best) best = code;
+        }
+        C::Y::set(out, lane, best);
+    }
+}
+
+template <class C>
 void max_pool(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
 #pragma HLS INLINE
 Frame:
@@ -15,22 +32,26 @@ Frame:
     Beat:
         for (int beat = 0; beat < C::BEATS; ++beat) {
 #pragma HLS PIPELINE II=1
-            const typename C::X::type in = x.read();
             typename C::Y::type out;
-        Lane:
-            for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                typename C::y_t best = C::X::get(in, lane * C::POSITIONS);
-            Position:
-                for (int k = 1; k < C::POSITIONS; ++k) {
-#pragma HLS UNROLL
-                    const typename C::y_t code = C::X::get(in, lane * C::POSITIONS + k);
-                    if (code > best) best = code;
-                }
-                C::Y::set(out, lane, best);
-            }
+            max_pool_beat<C>(x.read(), out);
             y.write(out);
         }
+    }
+}
+
+template <class C>
+void sum_pool_beat(const typename C::X::type& in, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        typename C::y_t sum = 0;
+    Position:
+        for (int k = 0; k < C::POSITIONS; ++k) {
+#pragma HLS UNROLL
+            sum += C::X::get(in, lane * C::POSITIONS + k);
+        }
+        C::Y::set(out, lane, sum);
     }
 }
 
@@ -43,19 +64,8 @@ Frame:
     Beat:
         for (int beat = 0; beat < C::BEATS; ++beat) {
 #pragma HLS PIPELINE II=1
-            const typename C::X::type in = x.read();
             typename C::Y::type out;
-        Lane:
-            for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                typename C::y_t sum = 0;
-            Position:
-                for (int k = 0; k < C::POSITIONS; ++k) {
-#pragma HLS UNROLL
-                    sum += C::X::get(in, lane * C::POSITIONS + k);
-                }
-                C::Y::set(out, lane, sum);
-            }
+            sum_pool_beat<C>(x.read(), out);
             y.write(out);
         }
     }

@@ -6,7 +6,17 @@
 
 namespace cs {
 
-// Bus words to beats: lane i is in the i-th container (whole bytes) of the word.
+// A bus word to a beat: lane i is in the i-th container (whole bytes) of the word.
+template <class C, class WORD>
+void image_beat(const WORD& word, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        C::Y::set(out, lane, axis_code<typename C::y_t, C::CONTAINER, C::SIGNED>(word, lane * C::CONTAINER));
+    }
+}
+
 template <class C, class WORD>
 void image_port(hls::stream<WORD>& port, hls::stream<typename C::Y::type>& y, unsigned frames) {
 #pragma HLS INLINE
@@ -18,11 +28,7 @@ Frame:
 #pragma HLS PIPELINE II=1
             const WORD word = port.read();
             typename C::Y::type out;
-        Lane:
-            for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                C::Y::set(out, lane, axis_code<typename C::y_t, C::CONTAINER, C::SIGNED>(word, lane * C::CONTAINER));
-            }
+            image_beat<C>(word, out);
             y.write(out);
         }
     }
@@ -52,6 +58,17 @@ Frame:
     *exits = count;
 }
 
+// A beat to a bus word, the other way round.
+template <class C, class WORD>
+void feature_beat(const typename C::X::type& in, WORD& word) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+        axis_set_at<C::CONTAINER>(word, lane * C::CONTAINER, C::X::get(in, lane));
+    }
+}
+
 // The map of each frame that goes on, behind a header word with its frame number. A trailer word with frame number
 // 0xFFFFFFFF and TLAST ends the batch, so that a batch in which every frame exits still ends its DMA transfer.
 template <class C, class WORD>
@@ -74,12 +91,7 @@ Frame:
                 word.last = trailer;
                 if (trailer || !exited) port.write(word);
             } else if (!trailer) {
-                const typename C::X::type in = feature.read();
-            Lane:
-                for (int lane = 0; lane < C::X::LANES; ++lane) {
-#pragma HLS UNROLL
-                    axis_set_at<C::CONTAINER>(word, lane * C::CONTAINER, C::X::get(in, lane));
-                }
+                feature_beat<C>(feature.read(), word);
                 if (!exited) port.write(word);
             }
         }

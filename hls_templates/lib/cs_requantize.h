@@ -7,6 +7,23 @@
 namespace cs {
 
 template <class C>
+void requantize_beat(const typename C::X::type& in, const typename C::multiplier_t (&multiplier)[C::GROUPS][C::X::LANES],
+                     const typename C::offset_t (&offset)[C::GROUPS][C::X::LANES], int group, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+        typename C::wide_t wide = C::X::get(in, lane);
+        if (!C::UNIT) wide = exact_product<typename C::wide_t>(C::X::get(in, lane), multiplier[group][lane], typename C::multiplier());
+        wide += offset[group][lane];
+        wide >>= C::SHIFT;
+        if (wide < C::LOW) wide = C::LOW;
+        if (wide > C::HIGH) wide = C::HIGH;
+        C::Y::set(out, lane, typename C::y_t(wide));
+    }
+}
+
+template <class C>
 void requantize(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
                 const typename C::multiplier_t (&multiplier)[C::GROUPS][C::X::LANES],
                 const typename C::offset_t (&offset)[C::GROUPS][C::X::LANES], unsigned frames) {
@@ -19,19 +36,8 @@ Frame:
         Group:
             for (int group = 0; group < C::GROUPS; ++group) {
 #pragma HLS PIPELINE II=1
-                const typename C::X::type in = x.read();
                 typename C::Y::type out;
-            Lane:
-                for (int lane = 0; lane < C::X::LANES; ++lane) {
-#pragma HLS UNROLL
-                    typename C::wide_t wide = C::X::get(in, lane);
-                    if (!C::UNIT) wide = exact_product<typename C::wide_t>(C::X::get(in, lane), multiplier[group][lane], typename C::multiplier());
-                    wide += offset[group][lane];
-                    wide >>= C::SHIFT;
-                    if (wide < C::LOW) wide = C::LOW;
-                    if (wide > C::HIGH) wide = C::HIGH;
-                    C::Y::set(out, lane, typename C::y_t(wide));
-                }
+                requantize_beat<C>(x.read(), multiplier, offset, group, out);
                 y.write(out);
             }
         }

@@ -39,6 +39,18 @@ Frame:
     }
 }
 
+// The lowest lanes of a wide beat, which then makes way for the next.
+template <class C>
+void split_part(typename C::X::type& held, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        C::Y::set(out, lane, C::X::get(held, lane));
+    }
+    C::X::shift(held, C::Y::LANES);
+}
+
 // Wide beats to narrow ones: SPLIT narrow beats leave for each wide one.
 template <class C>
 void split_beats(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
@@ -54,15 +66,36 @@ Frame:
 #pragma HLS PIPELINE II=1
                 if (part == 0) held = x.read();
                 typename C::Y::type out;
-            Lane:
-                for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                    C::Y::set(out, lane, C::X::get(held, lane));
-                }
+                split_part<C>(held, out);
                 y.write(out);
-                C::X::shift(held, C::Y::LANES);
             }
         }
+    }
+}
+
+// Parts come in at the top: the first has reached the bottom when the last is in.
+template <class C>
+void join_part(const typename C::X::type& in, typename C::y_t (&held)[C::Y::LANES]) {
+#pragma HLS INLINE
+Older:
+    for (int lane = 0; lane < C::Y::LANES - C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+        held[lane] = held[lane + C::X::LANES];
+    }
+Newest:
+    for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+        held[C::Y::LANES - C::X::LANES + lane] = C::X::get(in, lane);
+    }
+}
+
+template <class C>
+void join_out(const typename C::y_t (&held)[C::Y::LANES], typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        C::Y::set(out, lane, held[lane]);
     }
 }
 
@@ -80,29 +113,26 @@ Frame:
         Part:
             for (int part = 0; part < C::RATIO; ++part) {
 #pragma HLS PIPELINE II=1
-                const typename C::X::type in = x.read();
-                typename C::Y::type out;
-            // Parts come in at the top: the first has reached the bottom when the last is in.
-            Older:
-                for (int lane = 0; lane < C::Y::LANES - C::X::LANES; ++lane) {
-#pragma HLS UNROLL
-                    held[lane] = held[lane + C::X::LANES];
-                }
-            Newest:
-                for (int lane = 0; lane < C::X::LANES; ++lane) {
-#pragma HLS UNROLL
-                    held[C::Y::LANES - C::X::LANES + lane] = C::X::get(in, lane);
-                }
+                join_part<C>(x.read(), held);
                 if (part == C::RATIO - 1) {
-                Lane:
-                    for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                        C::Y::set(out, lane, held[lane]);
-                    }
+                    typename C::Y::type out;
+                    join_out<C>(held, out);
                     y.write(out);
                 }
             }
         }
+    }
+}
+
+template <class C>
+void add_beat(const typename C::A::type& in_a, const typename C::B::type& in_b, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::Y::LANES; ++lane) {
+#pragma HLS UNROLL
+        const typename C::y_t term_a = exact_product<typename C::y_t>(C::A::get(in_a, lane), typename C::factor_t(C::FACTOR_A));
+        const typename C::y_t term_b = exact_product<typename C::y_t>(C::B::get(in_b, lane), typename C::factor_t(C::FACTOR_B));
+        C::Y::set(out, lane, typename C::y_t(term_a + term_b));
     }
 }
 
@@ -118,13 +148,7 @@ Frame:
             const typename C::A::type in_a = a.read();
             const typename C::B::type in_b = b.read();
             typename C::Y::type out;
-        Lane:
-            for (int lane = 0; lane < C::Y::LANES; ++lane) {
-#pragma HLS UNROLL
-                const typename C::y_t term_a = exact_product<typename C::y_t>(C::A::get(in_a, lane), typename C::factor_t(C::FACTOR_A));
-                const typename C::y_t term_b = exact_product<typename C::y_t>(C::B::get(in_b, lane), typename C::factor_t(C::FACTOR_B));
-                C::Y::set(out, lane, typename C::y_t(term_a + term_b));
-            }
+            add_beat<C>(in_a, in_b, out);
             y.write(out);
         }
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     results, features = outputs(folder, threshold)
     decisions = np.frombuffer(results, "<u8").astype(np.int64) & (1 << 48) - 1
     assert np.array_equal(decisions, want["decision"].reshape(-1))
-    maps = unpack_features(features, feature_word(dataflow))
+    maps = unpack_features(features, repeat(feature_word(dataflow)))
     going_on = np.flatnonzero(decisions >> 47 == 0)
     assert 0 < len(going_on) < FRAMES
     assert list(maps) == going_on.tolist()
