@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     csim.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
     csim.add_argument("--threads", action="store_true", help="one thread a process and FIFOs of the planned depths")
     csim.add_argument("--threshold", type=float, metavar="T", help="another exit threshold than the chosen one")
+    csim.add_argument("--width", default="", metavar="W", help="one of several widths, or random: one for each frame")
+    csim.add_argument("--step-up", default="", metavar="W", help="every frame at the next narrower width, then to W")
     tail = _add(
         commands, "tail", _tail, "emit the layers behind the split as host C++ and compare it with numpy and torch"
     )
@@ -178,7 +180,8 @@ def _csim(arguments: argparse.Namespace) -> Answer:
     from codesign.flow.csim import csim
 
     options = {"types": arguments.types, "frames": arguments.frames, "threads": arguments.threads}
-    report = csim(_open(arguments), **options, threshold=arguments.threshold)
+    options |= {"threshold": arguments.threshold, "width": arguments.width, "step_up": arguments.step_up}
+    report = csim(_open(arguments), **options)
     wrong = f"{report.mismatched_codes} wrong codes in {report.mismatched_frames} frames"
     console.say(f"csim: {report.frames} frames, {wrong}, {report.images_per_cpu_s:,.0f} images per CPU second")
     if report.first_difference is not None:

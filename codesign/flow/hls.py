@@ -141,9 +141,13 @@ def _emit(experiment: Experiment, key: str) -> None:
         **testbench(design, load_samples(folder)[:TESTBENCH_FRAMES], operating.code),
         **emit_project(top=design.top, part=part, clock_mhz=design.plan.clock_mhz),
     }
-    demand_clean(files, design.dataflow)
+    narrow, steps = ([v.dataflow for v in views] for views in (design.widths[:-1], design.steps))
+    demand_clean(files, design.dataflow, narrow, steps)
     _replace_tree(folder, files)
     info = design_info(design.head, design.dataflow, design.plan)
+    if design.widths:
+        info["widths"] = [_speed(v, design.plan, width=v.width) for v in design.widths]
+        info["steps"] = [_speed(v, design.plan, **{"from": v.base, "to": v.width}) for v in design.steps]
     write_json(folder.design, {**info, "top": design.top, "operating": operating.to_json()})
     record(folder, "hls", key, files=sorted(files))
     experiment.say(f"hls: {len(files)} files in {folder.hls}, top {design.top}")
@@ -154,24 +158,44 @@ def sources(design: Design) -> dict[str, str]:
     from codesign.emit.hls import emit_hls
 
     device, clock_mhz = design.plan.device, design.plan.clock_mhz
-    return emit_hls(design.dataflow, top=design.top, exit_name=design.exit, device=device, clock_mhz=clock_mhz)
+    return emit_hls(
+        design.dataflow,
+        top=design.top,
+        exit_name=design.exit,
+        device=device,
+        clock_mhz=clock_mhz,
+        narrow=[view.dataflow for view in design.widths[:-1]],
+        steps=[view.dataflow for view in design.steps],
+    )
 
 
 def testbench(design: Design, images: npt.NDArray[np.uint8], threshold: int) -> dict[str, str]:
     """{path: text} of the self-checking testbench, with these frames and what the golden model says of them."""
-    from codesign.emit.testbench import emit_testbench
+    from codesign.emit.testbench import Answers, emit_testbench
 
     image = images.astype(np.int64)
     feature = design.head.node("features").inputs[0]
-    want = golden.run(design.head, {"image": image, "threshold": threshold}, keep=["decision", feature])
+
+    def answers(head: Graph, dataflow: Dataflow) -> Answers:
+        want = golden.run(head, {"image": image, "threshold": threshold}, keep=["decision", feature])
+        return Answers(dataflow, want["decision"], want[feature])
+
+    own = answers(design.head, design.dataflow)
     return emit_testbench(
         design.dataflow,
         top=design.top,
         image=image,
-        decisions=want["decision"],
-        features=want[feature],
+        decisions=own.decisions,
+        features=own.features,
         threshold=threshold,
+        narrow=[answers(view.head, view.dataflow) for view in design.widths[:-1]],
     )
+
+
+def _speed(view: View, plan: Plan, **names: float | None) -> dict[str, Any]:
+    bound = view.dataflow.bound
+    rate = plan.clock_mhz * 1e6 / bound
+    return {**names, "interval_cycles": bound, "frames_per_second": rate, "source": "estimated"}
 
 
 def operating_of(experiment: Experiment) -> Operating:
