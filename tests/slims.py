@@ -11,7 +11,7 @@ from graphs import S16, THRESHOLD, U8
 from codesign.errors import FoldingError
 from codesign.ir.graph import ExitPoint, Graph, GraphInput, Node
 from codesign.ir.slices import first_slice
-from codesign.ir.types import Constant, IntType, TensorType
+from codesign.ir.types import Codes, Constant, IntType, TensorType
 from codesign.ops.add import Add
 from codesign.ops.base import Folding, Op
 from codesign.ops.conditional_buffer import ConditionalBuffer
@@ -38,6 +38,7 @@ class Family:
     image: TensorType
     widths: int
     seed: int = 0
+    causal: bool = False  # old channels never read new ones, and have the same constants at every width
     nodes: list[list[Node]] = field(init=False)
     types: list[dict[str, TensorType]] = field(init=False)
 
@@ -58,7 +59,11 @@ class Family:
 
     def matrix(self, name: str, x: str, outputs: Channels, pixels: int = 1, bits: int = 6) -> str:
         kind, inputs = IntType(bits), self.channels(x)
-        w_OI = Constant.of(self.rng.integers(kind.min, kind.max + 1, (outputs[-1], inputs[-1])), kind)
+        drawn_OI = self.rng.integers(kind.min, kind.max + 1, (outputs[-1], inputs[-1]))
+        if self.causal and outputs[0] < outputs[-1]:
+            for old_O, old_I in zip(outputs, inputs, strict=True):
+                drawn_OI.reshape(outputs[-1], pixels, -1)[:old_O, :, old_I // pixels :] = 0
+        w_OI = Constant.of(drawn_OI, kind)
         shapes = zip(outputs, inputs, strict=True)
         return self.add(
             name, [MatrixVector(Constant.of(first_slice(w_OI, shape, pixels), kind)) for shape in shapes], x
@@ -67,12 +72,19 @@ class Family:
     def requantize(self, name: str, x: str, out: IntType = U8) -> str:
         """Constants of their own at every width, for codes that fill the type and now and then leave it."""
         shift = max(1, self.types[-1][x].dtype.bits + 8 - out.bits - 2)
+        counts = self.channels(x)
+        widest = self.constants(counts[-1], shift)
         ops = []
-        for channels in self.channels(x):
-            multiplier = Constant.of(self.rng.integers(100, 256, channels), IntType(9))
-            bias = Constant.of(self.rng.integers(-(1 << shift), 1 << shift, channels) * 20, IntType(shift + 7))
-            ops.append(Requantize(multiplier, bias, shift, out, 2.0**-6))
+        for channels in counts:
+            shared = self.causal and counts[0] < counts[-1]
+            multiplier, bias = [c[:channels] for c in widest] if shared else self.constants(channels, shift)
+            constants = Constant.of(multiplier, IntType(9)), Constant.of(bias, IntType(shift + 7))
+            ops.append(Requantize(*constants, shift, out, 2.0**-6))
         return self.add(name, ops, x)
+
+    def constants(self, channels: int, shift: int) -> tuple[Codes, Codes]:
+        multiplier = self.rng.integers(100, 256, channels)
+        return multiplier, self.rng.integers(-(1 << shift), 1 << shift, channels) * 20
 
     def window(self, name: str, x: str, size: int, stride: int = 1, pad: int = 0) -> str:
         return self.add(name, SlidingWindow((size, size), (stride, stride), (pad,) * 4), x)
@@ -111,10 +123,10 @@ class Family:
         return tuple(Graph(f"w{at}", inputs, tuple(nodes), outputs, exits) for at, nodes in enumerate(self.nodes))
 
 
-def branches(seed: int = 0, widths: int = 3) -> tuple[Graph, ...]:
+def branches(seed: int = 0, widths: int = 3, *, causal: bool = False) -> tuple[Graph, ...]:
     """The heads of a small network: conv and pool, and behind the branch point a padded conv, a pool and two dense layers."""
     counts = tuple(range(1, widths + 1))
-    net = Family(TensorType((8, 8, 1), U8, 2.0**-8), widths, seed)
+    net = Family(TensorType((8, 8, 1), U8, 2.0**-8), widths, seed, causal)
     feature = net.max_pool("pool1", net.conv("conv1", "image", tuple(2 * n for n in counts)))
     x = net.max_pool("pool2", net.conv("conv2", feature, tuple(4 * n for n in counts)))
     x = net.dense("hidden", x, tuple(3 * n for n in counts))

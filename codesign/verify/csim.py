@@ -135,7 +135,9 @@ def simulate(
         going_on = now_N[(decisions >> 47 & 1) == 0]
         features = unpack_features(Path(f"{prefix}.features").read_bytes(), (words[index] for index in going_on))
         traces = {
-            name: np.split(np.fromfile(f"{prefix}.{i}.trace", dtype="<i8"), np.cumsum(np.array(size)[now_N])[:-1])
+            name: np.split(
+                np.fromfile(f"{prefix}.{i}.trace", dtype="<i8"), np.cumsum(np.array(size, np.int64)[now_N])[:-1]
+            )
             for i, (name, size) in enumerate(sizes.items())
         }
         return Outputs(decisions, features, traces, json.loads(done.stdout)["cpu_s"])

@@ -58,10 +58,12 @@ def run_widths(
     """
     streams = [value.name for value in graphs[-1].inputs if value.kind == "stream"]
     results = {name: np.zeros((len(widths_N), *graphs[-1].types[name].shape), np.int64) for name in keep}
-    for index in np.unique(widths_N).tolist():
+    for index, graph in enumerate(graphs):
         at = np.flatnonzero(widths_N == index)
+        if not len(at):
+            continue
         own = {name: np.asarray(codes)[at] if name in streams else codes for name, codes in inputs.items()}
-        for name, codes in run(graphs[index], own, keep=keep).items():
+        for name, codes in run(graph, own, keep=keep).items():
             results[name][at, :, :, : codes.shape[-1]] = codes
     return results
 
