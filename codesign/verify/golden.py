@@ -61,7 +61,7 @@ def run_widths(
     for index in np.unique(widths_N):
         at = np.flatnonzero(widths_N == index)
         own = {name: np.asarray(codes)[at] if name in streams else codes for name, codes in inputs.items()}
-        for name, codes in run(graphs[index], own, keep=keep).items():
+        for name, codes in run(graphs[int(index)], own, keep=keep).items():
             results[name][at, :, :, : codes.shape[-1]] = codes
     return results
 

@@ -76,7 +76,7 @@ def feature_packet(
         frames = [packet.reshape(-1, frame_words)]
     else:
         words = (*narrow, word)
-        frames = [_slim_map(maps_NHWC[n], int(n), int(widths_N[n]), words[widths_N[n]], frame_words) for n in sent]
+        frames = [_slim_map(maps_NHWC[n], int(n), int(widths_N[n]), words[int(widths_N[n])], frame_words) for n in sent]
     trailer = np.zeros((1, frame_words), np.uint32)
     trailer[0, 0] = TRAILER_FRAME
     words_BK = np.concatenate([*frames, trailer])
