@@ -128,7 +128,9 @@ def _program(cases: Sequence[Case]) -> tuple[str, list[Codes], list[tuple[str, C
     total = sum(want.size for _, want in wants)
     main = _MAIN.replace("OUT_CODES", str(total)).replace("CASES", "\n".join(calls))
     return (
-        '#include "cs_units.h"\n#include "cs_slim.h"\n#include "cs_slim_stream.h"\n' + "\n".join(units) + main,
+        '#include "cs_units.h"\n#include "cs_slim.h"\n#include "cs_slim_channels.h"\n#include "cs_slim_stream.h"\n'
+        + "\n".join(units)
+        + main,
         data,
         wants,
     )

@@ -14,11 +14,14 @@ from codesign.ir.slices import first_slice
 from codesign.ir.types import Codes, Constant, IntType, TensorType
 from codesign.ops.add import Add
 from codesign.ops.base import Folding, Op
+from codesign.ops.channel_dot import ChannelDot
 from codesign.ops.conditional_buffer import ConditionalBuffer
 from codesign.ops.exit_decision import ExitDecision
 from codesign.ops.flatten import Flatten
+from codesign.ops.global_sum import GlobalSum
 from codesign.ops.matrix_vector import MatrixVector
 from codesign.ops.max_pool import MaxPool
+from codesign.ops.pad import Pad
 from codesign.ops.requantize import Requantize
 from codesign.ops.sliding_window import SlidingWindow
 from codesign.ops.sum_pool import SumPool
@@ -100,6 +103,18 @@ class Family:
         sums = self.add(f"{name}.sum", SumPool(size * size), self.window(f"{name}.window", x, size, size))
         return self.requantize(f"{name}.requantize", sums)
 
+    def depthwise(self, name: str, x: str, size: int = 3) -> str:
+        windows, channels = self.window(f"{name}.window", x, size, 1, size // 2), self.channels(x)
+        w_CK = Constant.of(self.rng.integers(-32, 32, (channels[-1], size * size)), IntType(6))
+        dots = [ChannelDot(Constant.of(w_CK.array[:count], IntType(6))) for count in channels]
+        return self.requantize(f"{name}.requantize", self.add(f"{name}.dot", dots, windows))
+
+    def mean(self, name: str, x: str) -> str:
+        return self.requantize(f"{name}.requantize", self.add(f"{name}.sum", GlobalSum(), x))
+
+    def pad(self, name: str, x: str) -> str:
+        return self.add(name, Pad((1, 2, 0, 1)), x)
+
     def residual(self, name: str, x: str) -> str:
         body = self.conv(f"{name}.conv", x, self.channels(x))
         return self.requantize(f"{name}.requantize", self.add(f"{name}.add", Add(), body, x))
@@ -146,15 +161,17 @@ def random_family(seed: int) -> tuple[Graph, ...]:
     x = net.conv("conv0", "image", channels(), int(rng.choice([1, 3])), int(rng.integers(1, 3)), 0)
     for n in range(int(rng.integers(1, 4))):
         small = min(net.types[-1][x].shape[:2]) < 2
-        kind = int(rng.integers(0, 3 if small else 5))
+        kind = int(rng.integers(0, 6 if small else 8))
         if kind == 0:
             x = net.conv(f"conv{n + 1}", x, channels(), 3, int(rng.integers(1, 3)))
         elif kind == 1:
             x = net.residual(f"block{n + 1}", x)
         elif kind == 2:
             x = net.conv(f"point{n + 1}", x, channels(), 1, 1, 0)
+        elif kind < 6:
+            x = (net.depthwise, net.mean, net.pad)[kind - 3](f"x{n + 1}", x)
         else:
-            x = (net.max_pool, net.sum_pool)[kind - 3](f"pool{n + 1}", x)
+            x = (net.max_pool, net.sum_pool)[kind - 6](f"pool{n + 1}", x)
     return net.graphs(net.dense("logits", x, (3,) * widths, S16) if rng.integers(0, 2) else x)
 
 

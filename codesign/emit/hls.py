@@ -28,7 +28,12 @@ LIBRARY = (
     "cs_ports.h",
     "cs_exit.h",
 )
-SLIM_LIBRARY = ("cs_live.h", "cs_slim.h", "cs_slim_stream.h")  # beside it where there are several widths
+SLIM_LIBRARY = (
+    "cs_live.h",
+    "cs_slim.h",
+    "cs_slim_channels.h",
+    "cs_slim_stream.h",
+)  # beside it where there are several widths
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,11 +202,15 @@ class Op(ABC):
 
         `largest` is what the process has to count to. Raises FoldingError where widths differ in more.
         """
+        return self.slim_table("beats", folding, variants, *x)
+
+    def slim_table(self, name: str, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> dict[str, Any]:
+        """The variables of the widest, with one of them as a number for every width and all others the same at each."""
         rows = [variant.op.hls(folding, *variant.types) for variant in variants]
-        if differing(rows) != {"beats"}:
+        if differing(rows) != {name}:
             raise FoldingError(f"{self.name} cannot change its width yet", hint="leave [slim] out, or this layer")
-        beats = [row["beats"] for row in rows]
-        return {**self.hls(folding, *x), "beats": beats, "largest": max(beats)}
+        values = [row[name] for row in rows]
+        return {**self.hls(folding, *x), name: values, "largest": max(values)}
 
     @classmethod
     @abstractmethod

@@ -9,9 +9,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.errors import GraphError
+from codesign.errors import FoldingError, GraphError
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.base import BEAT_PIXELS, Example, Folding, Op, Rom, Schedule, Unit, Work, beat_pixels, divisors
+from codesign.ops.base import (
+    BEAT_PIXELS,
+    Example,
+    Folding,
+    Op,
+    Rom,
+    Schedule,
+    Unit,
+    Variant,
+    Work,
+    beat_pixels,
+    differing,
+    divisors,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,16 @@ class ChannelDot(Op):
         pe, chunks = folding.pe // beat_pixels(folding.lanes, windows.channels), positions // folding.simd
         tiles = self.weights.array.reshape(channels // pe, pe, chunks, folding.simd).transpose(0, 2, 1, 3)
         return tiles.reshape(-1, pe, folding.simd)
+
+    def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
+        """The tiles of a narrower width are the first of the widest's."""
+        rows = [variant.op.hls(folding, *variant.types) for variant in variants]
+        widest, groups = self.hls(folding, *x), [row["groups"] for row in rows]
+        if differing(rows) - {"groups", "weights"}:
+            raise FoldingError("a beat has other pixels at another width", hint="use lanes that divide all channels")
+        if any(not np.array_equal(widest["weights"][: len(row["weights"])], row["weights"]) for row in rows):
+            raise GraphError("the weights of a narrower width are not the first slice of the widest's")
+        return {**widest, "groups": groups, "largest": max(len(widest["weights"]), widest["turns"])}
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

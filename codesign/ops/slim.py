@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from codesign.errors import FoldingError
 from codesign.ir.types import Codes, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, beat_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,20 @@ class Slim(Op):
         return self.variant.op.golden(*x)
 
     def foldings(self, *x: TensorType) -> tuple[Folding, ...]:
-        """Those that are legal at every width; what differs in sense, such as whole pixels a beat, differs in its numbers."""
+        """Those that are legal at every width, with beats of as many pixels. Raises FoldingError where there are none."""
         del x
         sets = [frozenset(variant.op.foldings(*variant.types)) for variant in self.variants]
         widest = self.widest.foldings(*self.widest_types)
-        common = tuple(folding for folding in widest if all(folding in legal for legal in sets))
-        return self.widest.slim_foldings(common, self.variants)
+        common = tuple(f for f in widest if all(f in legal for legal in sets) and len(self._pixels(f)) == 1)
+        found = self.widest.slim_foldings(common, self.variants)
+        if not found:
+            what = f"{self.name} has no folding that all widths can have"
+            raise FoldingError(what, hint="use channels with a common divisor, a larger slim.step, or a larger map")
+        return found
+
+    def _pixels(self, folding: Folding) -> set[int]:
+        """The pixels in a beat, at every width."""
+        return {beat_pixels(folding.lanes, variant.types[0].channels) for variant in self.variants}
 
     def y_lanes(self, folding: Folding) -> int:
         return self.widest.y_lanes(folding)

@@ -133,7 +133,7 @@ def simulate(
         decisions = np.fromfile(f"{prefix}.results", dtype="<u8").astype(np.int64) & ((1 << 48) - 1)
         words = [feature_word(flow) for flow in flows]
         going_on = now_N[(decisions >> 47 & 1) == 0]
-        features = unpack_features(Path(f"{prefix}.features").read_bytes(), (words[index] for index in going_on))
+        features = unpack_features(Path(f"{prefix}.features").read_bytes(), (words[int(index)] for index in going_on))
         traces = {
             name: np.split(
                 np.fromfile(f"{prefix}.{i}.trace", dtype="<i8"), np.cumsum(np.array(size, np.int64)[now_N])[:-1]

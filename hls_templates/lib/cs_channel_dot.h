@@ -7,6 +7,31 @@
 
 namespace cs {
 
+// One step: SIMD positions of PE channels of every pixel of a beat, added to what these channels have so far.
+template <class C>
+void channel_dot_step(const typename C::X::type& held, const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], int tile,
+                      typename C::y_t (&sums)[C::PIXELS][C::PE], bool first, typename C::Y::type& out) {
+#pragma HLS INLINE
+Pixel:
+    for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
+#pragma HLS UNROLL
+    Pe:
+        for (int pe = 0; pe < C::PE; ++pe) {
+#pragma HLS UNROLL
+            const int dot_of_beat = pixel * C::PE + pe;
+            typename C::y_t dot = 0;
+        Simd:
+            for (int simd = 0; simd < C::SIMD; ++simd) {
+#pragma HLS UNROLL
+                dot += exact_product<typename C::y_t>(C::X::get(held, dot_of_beat * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
+            }
+            const typename C::y_t sum = first ? dot : typename C::y_t(sums[pixel][pe] + dot);
+            sums[pixel][pe] = sum;
+            C::Y::set(out, dot_of_beat, sum);
+        }
+    }
+}
+
 template <class C>
 void channel_dot(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y,
                  const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], unsigned frames) {
@@ -32,24 +57,7 @@ Frame:
                         const int tile = (group * C::FOLDS + fold) * C::CHUNKS + chunk;
                         if (fold == 0 && chunk == 0) held = x.read();
                         typename Y::type out;
-                    Pixel:
-                        for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
-#pragma HLS UNROLL
-                        Pe:
-                            for (int pe = 0; pe < C::PE; ++pe) {
-#pragma HLS UNROLL
-                                const int dot_of_beat = pixel * C::PE + pe;
-                                typename C::y_t dot = 0;
-                            Simd:
-                                for (int simd = 0; simd < C::SIMD; ++simd) {
-#pragma HLS UNROLL
-                                    dot += exact_product<typename C::y_t>(X::get(held, dot_of_beat * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
-                                }
-                                const typename C::y_t sum = chunk == 0 ? dot : typename C::y_t(sums[pixel][pe] + dot);
-                                sums[pixel][pe] = sum;
-                                Y::set(out, dot_of_beat, sum);
-                            }
-                        }
+                        channel_dot_step<C>(held, weights, tile, sums, chunk == 0, out);
                         if (chunk == C::CHUNKS - 1) y.write(out);
                         // On to the next SIMD positions of these channels, or past them to the next PE channels.
                         if (C::CHUNKS * C::FOLDS > 1)

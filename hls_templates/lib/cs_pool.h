@@ -72,6 +72,19 @@ Frame:
 }
 
 template <class C>
+void global_sum_beat(const typename C::X::type& in, typename C::y_t (&sums)[C::GROUPS][C::X::LANES], int group, bool first, typename C::Y::type& out) {
+#pragma HLS INLINE
+Lane:
+    for (int lane = 0; lane < C::X::LANES; ++lane) {
+#pragma HLS UNROLL
+        typename C::y_t sum = first ? typename C::y_t(0) : sums[group][lane];
+        sum += C::X::get(in, lane);
+        sums[group][lane] = sum;
+        C::Y::set(out, lane, sum);
+    }
+}
+
+template <class C>
 void global_sum(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, unsigned frames) {
 #pragma HLS INLINE
     typename C::y_t sums[C::GROUPS][C::X::LANES];
@@ -84,16 +97,8 @@ Frame:
         Group:
             for (int group = 0; group < C::GROUPS; ++group) {
 #pragma HLS PIPELINE II=1
-                const typename C::X::type in = x.read();
                 typename C::Y::type out;
-            Lane:
-                for (int lane = 0; lane < C::X::LANES; ++lane) {
-#pragma HLS UNROLL
-                    typename C::y_t sum = pixel == 0 ? typename C::y_t(0) : sums[group][lane];
-                    sum += C::X::get(in, lane);
-                    sums[group][lane] = sum;
-                    C::Y::set(out, lane, sum);
-                }
+                global_sum_beat<C>(x.read(), sums, group, pixel == 0, out);
                 if (pixel == C::PIXELS - 1) y.write(out);
             }
         }

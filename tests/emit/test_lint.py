@@ -57,7 +57,7 @@ BREAKS = {
     "loop label": (DOT, "Frame:\n", "", "a loop without a label"),
     "label shared": (DOT, "    Turn:\n        for", "    Turn:\n        if (frames) for", "a loop without a label"),
     "pragma outside": (DOT, "                for (int chunk = 0; chunk < C::CHUNKS; ++chunk) {\n#pragma HLS PIPELINE II=1", "#pragma HLS PIPELINE II=1\n                for (int chunk = 0; chunk < C::CHUNKS; ++chunk) {", "'#pragma HLS PIPELINE' is not at the start of a loop's body"),
-    "pragma late": (DOT, "#pragma HLS UNROLL\n                                const int dot_of_beat", "                                int x = 0;\n#pragma HLS UNROLL\n                                const int dot_of_beat", "'#pragma HLS UNROLL' is not at the start"),
+    "pragma late": (DOT, "#pragma HLS UNROLL\n            const int dot_of_beat", "            int x = 0;\n#pragma HLS UNROLL\n            const int dot_of_beat", "'#pragma HLS UNROLL' is not at the start"),
     "result TLAST": (PORTS, "word.last = frame == frames - 1;", "", "port 'm_axis_result': cs::result_port writes it and never sets TLAST"),
     "feature TLAST": (PORTS, "word.last = trailer;", "if (word.last == trailer) return;", "port 'm_axis_feature': cs::conditional_buffer writes it and never sets TLAST"),
     "no interface": (CPP, "#pragma HLS INTERFACE axis port=m_axis_result\n", "", "port 'm_axis_result' has not one '#pragma HLS INTERFACE axis port=m_axis_result'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
@@ -20,11 +21,12 @@ from codesign.files import write_tree
 from codesign.ir import Codes, Graph
 from codesign.ops.base import Folding
 from codesign.plan.dataflow import Channel, Dataflow
-from codesign.plan.ports import feature_word
+from codesign.plan.ports import feature_word, image_word
+from codesign.plan.timing import schedule
 from codesign.verify import golden
 from codesign.verify.builds import Build, compile_csim
 from codesign.verify.csim import CsimReport, Widths, check, simulate
-from codesign.verify.packets import feature_packet, result_packet
+from codesign.verify.packets import feature_packet, pack_image, result_packet
 
 Files = dict[str, str]
 WIDTHS = 3
@@ -247,6 +249,50 @@ def test_the_testbench_says_what_is_wrong(name: str, tmp_path: Path) -> None:
     done = run_testbench(tmp_path)
 
     assert (done.returncode, said in done.stdout) == (1, True), done.stdout
+
+
+# Counts the steps of every process in C simulation, and prints them in the end.
+COUNTER = """
+#include <cstdio>
+#include <typeinfo>
+namespace cs {
+template <class C>
+struct step_count {
+    long steps;
+    step_count() : steps(0) {}
+    ~step_count() { std::fprintf(stderr, "%s %ld\\n", typeid(C).name(), steps); }
+};
+template <class C>
+long& steps() {
+    static step_count<C> count;
+    return count.steps;
+}
+}  // namespace cs
+"""
+
+
+def counting(files: Files) -> Files:
+    def counted(text: str) -> str:
+        return text.replace("#pragma HLS PIPELINE II=1\n", "++cs::steps<C>();\n")
+
+    library = {path: counted(text) for path, text in files.items() if path.startswith("src/cs_")}
+    types = files["src/cs_types.h"].replace("namespace cs {\n", COUNTER + "namespace cs {\n", 1)
+    return {**files, **library, "src/cs_types.h": types}
+
+
+def test_a_frame_takes_the_steps_of_its_width(tmp_path: Path) -> None:
+    """As many as the plan counts: loops end where the width ends."""
+    files, flows = emitted("folded")
+    write_tree(counting(files), tmp_path)
+    build = compile_csim(tmp_path, "net", optimize="-O0")
+    (tmp_path / "images").write_bytes(pack_image(frames(3), image_word(flows[-1])))
+    for width, flow in enumerate(flows):
+        command = [build.program, "images", "out", "3", "3", str(THRESHOLD), str(width)]
+        done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        took = dict(re.findall(r"net_units\d+(\w+)_cfgE (\d+)$", done.stderr, flags=re.MULTILINE))
+        want = {p.name: str(schedule(p, 3).steps) for p in flow.processes if p.op.name not in ("fork", "exit_decision")}
+
+        assert {name: took[name] for name in want} == want
 
 
 @pytest.mark.parametrize("drains", [False, True])
