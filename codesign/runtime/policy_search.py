@@ -56,7 +56,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is searched: pairs that may be stages, the reference behind them, and chains of at most `stages`."""
+    """What is searched: pairs that may be stages, a width's exits in their order, the reference behind them, and chains of at
+    most `stages`."""
 
     pairs: tuple[Pair, ...]
     reference: Pair
@@ -74,8 +75,12 @@ class Choice:
         for count in range(1, self.lengths + 1):
             for some in combinations(early, count):
                 chain = (*some, self.reference)
-                if all(a[0] <= b[0] and full[a] < full[b] for a, b in pairwise(chain)):
+                if all(full[a] < full[b] and self._before(a, b) for a, b in pairwise(chain)):
                     yield chain
+
+    def _before(self, a: Pair, b: Pair) -> bool:
+        """Whether b is wider than a, or a later exit of the same width."""
+        return a[0] < b[0] or (a[0] == b[0] and self.pairs.index(a) < self.pairs.index(b))
 
     @property
     def early(self) -> tuple[Pair, ...]:
@@ -111,11 +116,12 @@ def search(said: Mapping[Pair, Said], costs: StageCosts, goals: Goals, choice: C
         found = Found(chain, tuned.chosen, prices, tuned.guarantee)
         if best is None or _key(found, goals) < _key(best, goals):
             best = found
-    if best is None and refused is None:  # says what the cheapest chain can do
+    if best is None and refused is None and too_dear:  # says what the cheapest chain can do
         tune(recorded_of(said, too_dear), goals, costs.prices(too_dear, choice.basis), delta, ways=ways)
     if refused is not None and (best is None or (len(best.chain) == 1 and refused.where == "--max-risk")):
         raise refused
-    assert best is not None
+    if best is None:
+        raise ConfigError("the last stage alone misses the goals", where="tune", hint="allow more --stages")
     return best
 
 
