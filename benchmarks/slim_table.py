@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = find_config(Path(arguments.config))
     if arguments.epochs:
         config = replace(config, train=replace(config.train, epochs=arguments.epochs))
+    if config.train.threads > 1:
+        config = replace(config, train=replace(config.train, threads=1))  # CPU time is of one core
     if arguments.limit:
         config = replace(config, data=replace(config.data, limit=arguments.limit))
     folder = arguments.runs or Path("runs") / f"slim_table_{config.name}"
@@ -121,9 +123,10 @@ def table(config: Config, found: Mapping[str, Sequence[Result]], seconds: float)
     widths = [f"{width:g}" for width in config.slim.widths]
     exits = list(dict.fromkeys(key.partition("/")[2] for key in next(iter(found.values()))[0]["float"]))
     starts = len(next(iter(found.values())))
-    heading = "Test accuracy in percent, float32, mean over {} random starts ± half the range; {} epochs{}."
-    per_width = " (`incremental`: for each width)"
-    lines = [heading.format(starts, config.train.epochs, per_width), ""]
+    frames = f" of {config.data.limit:,} train frames, a part of the set" if config.data.limit else ""
+    over = f"mean over {starts} random starts ± half the range" if starts > 1 else "one random start"
+    epochs = f"{config.train.epochs} epochs{frames} (`incremental`: for each width)"
+    lines = [f"Test accuracy in percent, float32, {over}; {epochs}.", ""]
     for exit_name in reversed(exits):
         lines += [f"Exit `{exit_name}`:", ""]
         lines += [*_rows(found, widths, exit_name, "float"), ""]

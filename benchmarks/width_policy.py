@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/width_policy.py RUN [--stages N] [--json]
 
-RUN is a slimmable run. Policies are chosen on the calibration split, for several limits on the drop in accuracy, and then tried on
-the test split; the base is the widest network's last exit for every frame. Each figure is on one basis for both sides, the stage
+RUN is a slimmable run. Policies are chosen on the calibration split, the cheapest within several limits on the drop in accuracy and the
+most accurate within several limits on the cost, and then tried on the test split; the base is the widest network's last exit for every frame. Each figure is on one basis for both sides, the stage
 costs of `codesign tune` (`flow/policy_costs.py`). "At equal accuracy" is the cheapest of the tried policies that are at least
 so accurate on the test split.
 """
@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from codesign import console
+from codesign.errors import ConfigError
 from codesign.flow.experiment import open_experiment
 from codesign.flow.policy import expected_of, load_widths, reference_alone, reference_of, said_of, tried_on
 from codesign.flow.policy_costs import costs_of
@@ -25,7 +27,8 @@ from codesign.runtime.goals import Goals
 from codesign.runtime.policy_search import Choice, Said, search
 from codesign.runtime.stage_costs import Basis, Pair, StageCosts
 
-DROPS = (0.0, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015)  # allowed on the calibration split
+DROPS = (0.0, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015)  # allowed on the calibration split: the cheapest
+CAPS = (0.15, 0.2, 0.65)  # of what the base costs: the most accurate, which may be more so than the base
 BELOW = (0.0, 0.001, 0.0025, 0.005, 0.01)  # accuracies on the test split to compare at, below the base's
 PROMISED, POINT = 0.9, 0.01  # of the energy, at less than a point
 DELTA = 0.05
@@ -55,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     for basis in bases:
         tried = {
-            family: [
-                try_(calibration, test, costs, Choice(pairs, reference, arguments.stages, basis), d) for d in DROPS
-            ]
+            family: list(tries(calibration, test, costs, Choice(pairs, reference, arguments.stages, basis)))
             for family, pairs in families(list(test), reference).items()
         }
         answer[basis] = {"tried": tried, "equal_accuracy": compared(tried, base, basis)}
@@ -74,16 +75,26 @@ def families(pairs: Sequence[Pair], reference: Pair) -> dict[str, tuple[Pair, ..
     }
 
 
-def try_(
-    calibration: Mapping[Pair, Said], test: Mapping[Pair, Said], costs: StageCosts, choice: Choice, drop: float
-) -> dict[str, Any]:
-    """The cheapest policy within the drop on the calibration split, as it does on the test split."""
-    console.say(f"{len(choice.pairs)} pairs, least {choice.basis}, drop {100 * drop:g} %")
-    found = search(calibration, costs, Goals(max_accuracy_drop=drop), choice, DELTA)
-    point = tried_on(found.chain, found.chosen.thresholds_KJ[0].tolist(), test)
-    rates = (point.stops_KE[0] / point.stops_KE[0].sum()).tolist()
-    stages = [{"width": w, "exit": name, "rate": rate} for (w, name), rate in zip(found.chain, rates, strict=True)]
-    return {"drop": drop, **expected_of(found.prices, point), "epsilon": found.guarantee.epsilon, "stages": stages}
+def tries(
+    calibration: Mapping[Pair, Said], test: Mapping[Pair, Said], costs: StageCosts, choice: Choice
+) -> Iterator[dict[str, Any]]:
+    """Policies of one family, each for a goal on the calibration split, as they do on the test split."""
+    costs = replace(costs, clock_hz=1e6)  # a cycle a microsecond: a limit on latency is one on cycles
+    base = float(costs.of([choice.reference], choice.basis)[0])
+    name, scale = ("max_latency", 1.0) if choice.basis == "cycles" else ("max_energy", 1e6)
+    goals = [*({"max_accuracy_drop": drop} for drop in DROPS), *({name: cap * base * scale} for cap in CAPS)]
+    for goal in goals:
+        console.say(f"{len(choice.pairs)} pairs, least {choice.basis}, {goal}")
+        try:
+            found = search(calibration, costs, Goals(**goal), choice, DELTA)
+        except ConfigError:
+            continue  # no policy of this family is so cheap
+        point = tried_on(found.chain, found.chosen.thresholds_KJ[0].tolist(), test)
+        rates = (point.stops_KE[0] / point.stops_KE[0].sum()).tolist()
+        stages = [
+            {"width": w, "exit": exit_, "rate": rate} for (w, exit_), rate in zip(found.chain, rates, strict=True)
+        ]
+        yield {"goal": goal, **expected_of(found.prices, point), "epsilon": found.guarantee.epsilon, "stages": stages}
 
 
 def compared(tried: Mapping[str, Sequence[Tried]], base: Tried, basis: Basis) -> list[dict[str, Any]]:

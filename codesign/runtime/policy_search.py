@@ -56,7 +56,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is searched: pairs that may be stages, the reference behind them, and chains of at most `stages`."""
+    """What is searched: pairs that may be stages, a width's exits in their order, the reference behind them, and chains of at
+    most `stages`."""
 
     pairs: tuple[Pair, ...]
     reference: Pair
@@ -74,8 +75,12 @@ class Choice:
         for count in range(1, self.lengths + 1):
             for some in combinations(early, count):
                 chain = (*some, self.reference)
-                if all(a[0] <= b[0] and full[a] < full[b] for a, b in pairwise(chain)):
+                if all(full[a] < full[b] and self._before(a, b) for a, b in pairwise(chain)):
                     yield chain
+
+    def _before(self, a: Pair, b: Pair) -> bool:
+        """Whether b is wider than a, or a later exit of the same width."""
+        return a[0] < b[0] or (a[0] == b[0] and self.pairs.index(a) < self.pairs.index(b))
 
     @property
     def early(self) -> tuple[Pair, ...]:
@@ -93,11 +98,15 @@ def search(said: Mapping[Pair, Said], costs: StageCosts, goals: Goals, choice: C
     """
     best = _alone(said, costs, goals, choice, delta)
     refused: ConfigError | None = None
+    too_dear: tuple[Pair, ...] = ()
     ways = len(choice.early) * (choice.lengths if goals.max_risk is not None else 1)
     for chain in choice.chains(costs):
         prices = costs.prices(chain, choice.basis)
-        first = float(prices.cost_s(np.eye(1, len(chain), dtype=np.int64))[0])  # paid by every frame
-        if best is not None and goals.for_speed and first >= best.cost:
+        first = np.eye(1, len(chain), dtype=np.int64)  # every frame pays for the first stage
+        if best is not None and goals.for_speed and float(prices.cost_s(first)[0]) >= best.cost:
+            continue
+        if not _affordable(prices, goals, first):
+            too_dear = too_dear or chain
             continue
         try:
             tuned = tune(recorded_of(said, chain), goals, prices, delta, ways=ways)
@@ -107,9 +116,12 @@ def search(said: Mapping[Pair, Said], costs: StageCosts, goals: Goals, choice: C
         found = Found(chain, tuned.chosen, prices, tuned.guarantee)
         if best is None or _key(found, goals) < _key(best, goals):
             best = found
+    if best is None and refused is None and too_dear:  # says what the cheapest chain can do
+        tune(recorded_of(said, too_dear), goals, costs.prices(too_dear, choice.basis), delta, ways=ways)
     if refused is not None and (best is None or (len(best.chain) == 1 and refused.where == "--max-risk")):
         raise refused
-    assert best is not None
+    if best is None:
+        raise ConfigError("the last stage alone misses the goals", where="tune", hint="allow more --stages")
     return best
 
 
@@ -122,6 +134,15 @@ def recorded_of(said: Mapping[Pair, Said], chain: Sequence[Pair]) -> Recorded:
 
 def _key(found: Found, goals: Goals) -> tuple[float, float]:
     return (found.cost, -found.right) if goals.for_speed else (-found.right, found.cost)
+
+
+def _affordable(prices: ChainPrices, goals: Goals, stops_KE: Ints) -> bool:
+    """Whether the limits on cost are met where so many frames stop at each stage, whatever is right."""
+    costs = {n: v for n, v in goals.given().items() if n in ("min_throughput", "max_latency", "max_energy")}
+    if not costs:
+        return True
+    point = Points(np.zeros((1, 0), np.int64), stops_KE, np.zeros(1, np.int64), np.zeros((1, 1), np.int64))
+    return bool(Limits(Goals(**costs), prices, 0, 0, 0).meets(point)[0])
 
 
 def _alone(said: Mapping[Pair, Said], costs: StageCosts, goals: Goals, choice: Choice, delta: float) -> Found | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -64,6 +64,11 @@ def _demand_fit(policy: Policy, stages: Mapping[float, Stages]) -> None:
         names = stages[stage.width].names if stage.width in stages else ()
         if stage.exit not in names:
             raise ConfigError(f"the network has no {stage.width:g}/{stage.exit}", where="policy.stages", hint=AGAIN)
+    for a, b in pairwise(policy.stages):
+        names = stages[a.width].names
+        if a.width == b.width and names.index(a.exit) >= names.index(b.exit):
+            what = f"{b.width:g}/{b.exit} does not come behind {a.width:g}/{a.exit}"
+            raise ConfigError(what, where="policy.stages", hint=AGAIN)
     last = policy.stages[-1]
     if last.exit != stages[last.width].names[-1]:
         raise ConfigError(

@@ -180,6 +180,12 @@ def test_a_policy_must_be_of_the_runs_networks(run):
     other = Policy((PolicyStage(0.75, "final", None, None),), table["criterion"])
     with pytest.raises(ConfigError, match=r"no 0\.75/final"), open_policy(experiment, policy=other):
         pass
+    backwards = (PolicyStage(1.0, "final", 0.1, 1), PolicyStage(1.0, "exit1", None, None))
+    with (
+        pytest.raises(ConfigError, match="1/exit1 does not come behind 1/final"),
+        open_policy(experiment, policy=Policy(backwards, table["criterion"])),
+    ):
+        pass
     early = Policy((PolicyStage(1.0, "exit1", None, None),), table["criterion"])
     with pytest.raises(ConfigError, match="is not its network's last exit"), open_policy(experiment, policy=early):
         pass

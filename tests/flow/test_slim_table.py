@@ -55,6 +55,8 @@ def test_a_row_has_mean_and_half_the_range(table, tmp_path: Path):
     assert "| joint | 92.00 ± 0.10 | 95.00 ± 0.00 |" in text
     assert "| each width alone | 90.00 ± 0.10 | 95.00 ± 0.00 |" in text
     assert "2 CPU minutes" in text
+    part = table.table(replace(config, data=replace(config.data, limit=100)), results(), 120.0)
+    assert "3 epochs of 100 train frames, a part of the set (" in part
 
 
 def test_the_table_goes_into_its_region(table, tmp_path: Path):

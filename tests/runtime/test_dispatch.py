@@ -30,7 +30,8 @@ from codesign.runtime.dispatch import Dispatcher
 from codesign.runtime.dispatch_ledger import Rules
 from codesign.runtime.dispatch_types import DispatchError
 
-BOARD_FILES = sorted(Path(dispatch_module.__file__).parent.glob("dispatch*.py"))
+RUNTIME = Path(dispatch_module.__file__).parent
+BOARD_FILES = sorted([*RUNTIME.glob("dispatch*.py"), RUNTIME / "policy.py"])
 
 
 @pytest.fixture(autouse=True)

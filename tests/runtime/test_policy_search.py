@@ -101,6 +101,18 @@ def test_the_reference_alone_is_a_policy():
     assert (found.guarantee.epsilon, found.guarantee.spoiled) == (0.0, ())
 
 
+def test_exits_of_a_width_come_in_their_order_whatever_they_cost():
+    dear = StageCosts({**CYCLES, (0.25, "exit1"): 240.0}, {}, "by the test")
+    chains = list(ALL.chains(dear))
+    assert not [c for c in chains if {(0.25, "exit1"), (0.25, "final")} <= {*c}]
+    assert ((0.25, "exit1"), (0.5, "exit1"), (1.0, "final")) in chains
+
+
+def test_without_stages_before_it_the_reference_must_meet_the_goals():
+    with pytest.raises(ConfigError, match="the last stage alone misses the goals"):
+        search(said(0), COSTS, Goals(max_energy=1.0), Choice(PAIRS, PAIRS[-1], 1), 0.05)
+
+
 def test_delta_is_shared_among_all_pairs_that_could_be_stages():
     found = search(said(1), COSTS, Goals(max_accuracy_drop=0.02), ALL, 0.05)
     bounds = [uniform_bound(k, 80, 0.05 / 5) for k in found.guarantee.spoiled]
