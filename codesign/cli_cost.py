@@ -37,6 +37,7 @@ def add_commands(commands: Any, common: Common) -> None:
     estimate.add_argument("--workers", type=int, default=1, metavar="N", help="threads that finish hard frames")
     estimate.add_argument("--tail-us", type=float, metavar="US", help="a worker's time for a frame behind the exit")
     estimate.add_argument("--software-us", type=float, metavar="US", help="a worker's time for the whole network")
+    estimate.add_argument("--width", default="", metavar="W", help="of several widths the one to price")
     estimate.add_argument("--measure", action="store_true", help="measure both times on this machine")
     estimate.add_argument(
         "--correction", metavar="FILE", default="", help="correct by designs of your own (`calibrate --runs`)"
@@ -73,7 +74,18 @@ def _add_layer_options(parser: argparse.ArgumentParser) -> None:
 def _estimate(arguments: argparse.Namespace) -> Answer:
     if getattr(arguments, "layer", ""):
         return _layer(arguments)
-    names = ("device", "backend", "exit_rate", "batch", "workers", "tail_us", "software_us", "measure", "correction")
+    names = (
+        "device",
+        "backend",
+        "exit_rate",
+        "batch",
+        "workers",
+        "tail_us",
+        "software_us",
+        "measure",
+        "correction",
+        "width",
+    )
     asked = {"clock_mhz": arguments.clock, **{name: getattr(arguments, name) for name in names}}
     if arguments.measure or arguments.correction:
         answer = _priced(arguments, asked)
@@ -169,6 +181,8 @@ def _tables(answer: Mapping[str, Any]) -> None:
     for row in answer["estimates"]:
         if "problem" in row:
             console.say(f"{row['device']}: {row['problem']}")
+    if "widths" in answer:
+        _plain("Every width on the same hardware", [list(WIDTH_COLUMNS), *map(_width, answer["widths"])])
     if len(answer["estimates"]) == 1:
         _details(rows[0])
     else:
@@ -179,6 +193,15 @@ COLUMNS = (
     *("device", "MHz", "interval", "latency us", "DSP", "LUT", "FF", "BRAM18"),
     *("dynamic W", "board W", "uJ a frame", "of it PL", "frames/s", "limit"),
 )
+
+
+WIDTH_COLUMNS = ("width", "interval", "frames/s", "uJ a frame", "of it PL")
+
+
+def _width(row: Mapping[str, Any]) -> list[str]:
+    energy = row["energy_uj"]
+    figures = (row["frames_per_second"], energy["board"], energy["dynamic"])
+    return [f"{row['width']:g}", number(row["interval_cycles"]["value"]), *map(_band, figures)]
 
 
 def _summary(row: Mapping[str, Any]) -> list[str]:

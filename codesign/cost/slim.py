@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codesign.cost import exits, products, requantize, streams
-from codesign.cost.fabric import Parts, bits_of, counter, lutram, mux, shift_chain
+from codesign.cost.fabric import Parts, bits_of, counter, lutram, memory, mux, shift_chain
 from codesign.ops.base import Unit
 
 PLAIN = {
-    f"cs_slim_{name}": f"cs_{name}" for name in ("matrix_vector", "requantize", "sliding_window", "conditional_buffer")
+    "cs_slim_matrix_vector": "cs_matrix_vector",
+    "cs_slim_requantize": "cs_requantize",
+    "cs_slim_sliding_window": "cs_sliding_window",
+    "cs_slim_conditional_buffer": "cs_conditional_buffer",
+    "cs_slim_keep": "cs_join_beats",  # which counts, too, and lets beats through
 }
 
 
@@ -59,6 +63,15 @@ def conditional_buffer(unit: Unit) -> Parts:
     p = unit.parameters
     plain = replace(unit, module="cs_conditional_buffer", parameters={**p, "BEATS": p["MAX_BEATS"]})
     return exits.conditional_buffer(plain) + _table(bits_of(p["MAX_BEATS"] + 1))
+
+
+def keep(unit: Unit) -> Parts:
+    """A memory of a frame, and the choice between it and what comes in."""
+    p = unit.parameters
+    words = p["PIXELS"] * p["MAX_GROUPS"]
+    parts = counter(bits_of(p["PIXELS"]) + bits_of(words) + bits_of(p["MAX_GROUPS"] + 1)) + memory(words, p["X_WIDTH"])
+    parts += Parts(lut=p["X_WIDTH"] + bits_of(words), ff=p["X_WIDTH"] + 2)
+    return parts + _table(2 * bits_of(p["MAX_GROUPS"] + 1))
 
 
 def _table(bits: int) -> Parts:

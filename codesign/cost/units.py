@@ -25,6 +25,7 @@ FORMULAS: Mapping[str, Callable[[Unit], Parts]] = {
     "cs_requantize": requantize,
     "cs_sliding_window": streams.sliding_window,
     "cs_slim_conditional_buffer": slim.conditional_buffer,
+    "cs_slim_keep": slim.keep,
     "cs_slim_matrix_vector": slim.matrix_vector,
     "cs_slim_requantize": slim.requantize_widths,
     "cs_slim_sliding_window": slim.sliding_window,

@@ -7,7 +7,7 @@ sketch stands for it, planned here as `codesign plan` would.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from codesign.cost.oracle import Backend, estimate
 from codesign.cost.system import Host, default_host, system
 from codesign.devices import Device, devices, load_device
 from codesign.errors import CodesignError, ConfigError
+from codesign.flow.config_sketch import config_sketch, precision_of
 from codesign.ir.graph import Graph
 from codesign.passes.sketch import Sketch, parse_sketch
 from codesign.passes.sketch_graph import Precision, sketch_graph
@@ -30,24 +31,19 @@ from codesign.plan.plan import Plan, load_plan
 if TYPE_CHECKING:
     from codesign.config import Config
     from codesign.cost.correction import Correction
+    from codesign.files import RunFolder
 
 SKETCH_SUFFIX = ".net"
 ASSUMED_RATE = 0.9  # of frames that stop early, where nobody has trained the network
 # The network of configs/default.toml, which a test holds it to: reading that file would take a tenth of the time there is.
 DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES = "lenet5", (28, 28, 1), 10
 DEFAULT_PRECISION = Precision(scales="power-of-two")
-IMAGES = {
-    "mnist-subset": ((28, 28, 1), 10),
-    "mnist": ((28, 28, 1), 10),
-    "fashion-mnist": ((28, 28, 1), 10),
-    "cifar10": ((32, 32, 3), 10),
-    "svhn": ((32, 32, 3), 10),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network to price: its cut, where it comes from, and how to plan it for a device."""
+    """A network to price: its cut, where it comes from, and how to plan it for a device; the cuts of all widths where it has
+    several."""
 
     cut: Split
     source: str
@@ -56,6 +52,7 @@ class Network:
     clock_mhz: float
     folder: Path | None = None  # of a run, with its metrics
     graph: Graph | None = None
+    widths: Mapping[float, Split] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,7 @@ class EstimateOptions:
     software_us: float | None = None
     measure: bool = False
     correction: str = ""  # a file of `codesign calibrate --runs`
+    width: str = ""  # of a slimmable network; the widest by default
 
 
 def estimate_target(target: str | None, options: EstimateOptions, run: str | None = None) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def estimate_target(target: str | None, options: EstimateOptions, run: str | Non
 
     Raises ConfigError where the only device asked for cannot hold it.
     """
-    network = find_network(target, run)
+    network = find_network(target, run, options.width)
     wanted = options.device or network.device or "all"
     parts = list(devices()) if wanted == "all" else [load_device(wanted)]
     times = _host_times(network, options)
@@ -90,11 +88,14 @@ def estimate_target(target: str | None, options: EstimateOptions, run: str | Non
         raise ConfigError(
             rows[0]["problem"], where=parts[0].name, hint="use a larger device, or a slower goal in [plan]"
         )
-    return {"network": network.cut.head.name, "source": network.source, "estimates": rows}
+    return {"network": network.cut.head.name, "source": network.source, "estimates": rows} | _widths(
+        network, parts, options
+    )
 
 
-def find_network(target: str | None, run: str | None = None) -> Network:
-    """The network of a run folder, a config, a shipped config's name, a `.net` file, or the default one for None."""
+def find_network(target: str | None, run: str | None = None, width: str = "") -> Network:
+    """The network of a run folder, a config, a shipped config's name, a `.net` file, or the default one for None; of a run of
+    several widths at one of them, the widest by default."""
     if target is None:
         sketch = zoo_sketch(DEFAULT_NAME, DEFAULT_IMAGE, DEFAULT_CLASSES, {})
         graph = sketch_graph(sketch, "default", DEFAULT_PRECISION)
@@ -103,7 +104,7 @@ def find_network(target: str | None, run: str | None = None) -> Network:
     if path.suffix == SKETCH_SUFFIX:
         graph = sketch_graph(_read_sketch(path), path.stem)
         return _sketched(graph, split(graph), f"the sketch {path}", None)
-    return _of_config(path, run)
+    return _of_config(path, run, width)
 
 
 def _read_sketch(path: Path) -> Sketch:
@@ -113,7 +114,7 @@ def _read_sketch(path: Path) -> Sketch:
         raise ConfigError(f"cannot read this sketch: {error}", where=str(path), hint="name a text file") from error
 
 
-def _of_config(path: Path, run: str | None) -> Network:
+def _of_config(path: Path, run: str | None, width: str = "") -> Network:
     from codesign.config import config_from, config_to_dict
     from codesign.files import RunFolder, read_json
     from codesign.flow.experiment import find_config
@@ -127,6 +128,8 @@ def _of_config(path: Path, run: str | None) -> Network:
     if folder.graph.exists() and same:
         graph = load_graph(folder.graph, OPS)
         network = _sketched(graph, _cut(graph, config), f"the graph in {folder.graph}", config)
+        if config.slim.widths:
+            network = _at_width(network, folder, config, width)
         fits = stored is not None and config_to_dict(stored)["plan"] == config_to_dict(config)["plan"]
         if folder.plan.exists() and fits:
             network = replace(network, plan=_stored_plan(folder.plan, network.plan))
@@ -135,23 +138,30 @@ def _of_config(path: Path, run: str | None) -> Network:
     return _sketched(graph, _cut(graph, config), f"a sketch of {config.model.name}, weights drawn", config)
 
 
-def config_sketch(config: Config) -> Sketch:
-    """The sketch of a config's network; raises for a network or data of the user's own, which only a graph tells."""
-    if config.data.dataset not in IMAGES:
+def _at_width(network: Network, folder: RunFolder, config: Config, width: str) -> Network:
+    """The hardware of all widths at one of them, planned for the widest."""
+    from codesign.flow.slim_estimate import slim_cuts, width_named
+
+    cuts = slim_cuts(folder, config, _cut)
+    cut = cuts[width_named(cuts, width)]
+
+    def plan(device: Device) -> tuple[Plan, str]:
+        return _balanced(cuts[max(cuts)].head, device, config), "planned for this estimate"
+
+    return replace(network, cut=cut, plan=plan, widths=cuts)
+
+
+def _widths(network: Network, parts: list[Device], options: EstimateOptions) -> dict[str, Any]:
+    if options.width and not network.widths:
         raise ConfigError(
-            f"the size of frames of {config.data.dataset!r} is not known without reading them",
-            where="data.dataset",
-            hint="run `codesign quantize` first, whose graph is then used",
+            "this network has one width", where="--width", hint="name a run of a network with [slim] widths"
         )
-    return zoo_sketch(config.model.name, *IMAGES[config.data.dataset], config.model.options)
+    if not network.widths or options.width:
+        return {}
+    from codesign.flow.slim_estimate import width_rows
 
-
-def precision_of(config: Config) -> Precision:
-    q = config.quantize
-    layers = {name: (bits.weight_bits, bits.activation_bits) for name, bits in q.layers.items()}
-    return Precision(
-        q.weight_bits, q.activation_bits, q.scales, q.multiplier_bits, q.logit_bits, q.logit_fraction_bits, layers
-    )
+    plan, _ = network.plan(parts[0])
+    return {"widths": width_rows(network.widths, plan, parts[0], options.backend, options.clock_mhz)}
 
 
 @lru_cache(maxsize=16)

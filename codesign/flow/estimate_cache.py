@@ -17,7 +17,7 @@ from typing import Any
 from codesign.files import cache_folder, write_atomic
 
 CODE = ("ir", "ops", "passes", "plan", "cost", "devices", "flow")
-RUN_FILES = ("config.json", "graph.json", "plan.json", "metrics.json", "tune/tune.json")
+RUN_FILES = ("config.json", "graph.json", "graphs.json", "plan.json", "metrics.json", "tune/tune.json")
 KEPT = 200  # answers, of some 10 kB each; the oldest go
 
 

@@ -15,7 +15,8 @@ from codesign.config import config_to_dict, load_config, shipped_configs
 from codesign.devices import Device, devices, load_device
 from codesign.errors import ConfigError, FoldingError
 from codesign.files import write_json
-from codesign.flow.estimate import EstimateOptions, config_sketch, estimate_target, find_network, precision_of
+from codesign.flow.config_sketch import config_sketch, precision_of
+from codesign.flow.estimate import EstimateOptions, estimate_target, find_network
 from codesign.ir.graph import Graph
 from codesign.ir.store import save_graph
 from codesign.passes.sketch_graph import sketch_graph

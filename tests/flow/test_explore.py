@@ -11,7 +11,7 @@ import pytest
 from codesign.cli import main
 from codesign.config import config_to_dict, load_config, shipped_configs
 from codesign.files import write_json
-from codesign.flow.estimate import config_sketch, precision_of
+from codesign.flow.config_sketch import config_sketch, precision_of
 from codesign.ir.store import save_graph
 from codesign.passes.sketch_graph import sketch_graph
 from codesign.passes.split import split
