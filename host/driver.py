@@ -82,23 +82,31 @@ class Branch:
         self.batch = min(batch, self._most_frames())
         self._allocate(pynq)
 
-    def run(self, images_NHWC: np.ndarray, threshold: int | None = None, timeout_s: float | None = None) -> Batch:
-        """A batch of 1 to `batch` frames; `threshold` is a code, by default the chosen one.
+    def run(
+        self,
+        images_NHWC: np.ndarray,
+        threshold: int | None = None,
+        timeout_s: float | None = None,
+        width: float | None = None,
+    ) -> Batch:
+        """A batch of 1 to `batch` frames; `threshold` is a code, by default the chosen one; `width` one of several that the
+        design has, by default the widest.
 
         Raises HangError, packets.PacketError for an answer that cannot be right, ValueError for other images.
         """
         frames = len(images_NHWC)
         if not 1 <= frames <= self.batch:
             raise ValueError(f"{frames} frames in a batch of 1 to {self.batch}")
+        index, feature = self._width(width)
         packets.pack_images(images_NHWC, self.design["image"], self._image_bytes)
         if self._broken:
             self.reset()
         self._broken = True  # until the batch has gone well
         begin = time.monotonic()
         deadline = begin + (self.timeout_s if timeout_s is None else timeout_s)
-        self._start(frames, self.threshold if threshold is None else int(threshold))
+        self._start(frames, self.threshold if threshold is None else int(threshold), index)
         self._wait(deadline)
-        batch = self._collect(frames, begin)
+        batch = self._collect(frames, begin, index, feature)
         self._broken = False
         return batch
 
@@ -152,10 +160,23 @@ class Branch:
 
     # The parts of a run.
 
-    def _start(self, frames: int, threshold: int) -> None:
+    def _width(self, width: float | None) -> tuple[int | None, dict[str, Any]]:
+        """The index that the register takes, and the port's maps at that width."""
+        widths = self.design.get("widths") or []
+        if not widths and width is None:
+            return None, self.design["feature"]
+        names = [row["width"] for row in widths]
+        if width is not None and width not in names:
+            raise ValueError(f"{width} is not a width of this design: {names}")
+        index = len(names) - 1 if width is None else names.index(width)
+        return index, {**self.design["feature"], **widths[index]["feature"]}
+
+    def _start(self, frames: int, threshold: int, width: int | None) -> None:
         """Registers, then both receiving channels, then the sending one: a full output would stop the design."""
         self._write("frames", frames)
         self._write("threshold", threshold)
+        if width is not None:
+            self._write("width", width)
         self._results_in.transfer(self._results, nbytes=8 * frames)
         self._features_in.transfer(self._features, nbytes=packets.feature_bytes(self.design["feature"], frames))
         self._write("control", START)
@@ -183,7 +204,7 @@ class Branch:
             time.sleep(50e-6)
         return polls + 1
 
-    def _collect(self, frames: int, begin: float) -> Batch:
+    def _collect(self, frames: int, begin: float, width: int | None, feature: dict[str, Any]) -> Batch:
         """The batch from the buffers, checked as far as it can be without knowing the answer."""
         for channel in (self._send, self._results_in, self._features_in):
             channel.wait()  # returns at once; it makes the processor's caches forget what they held
@@ -191,10 +212,10 @@ class Branch:
         if got != must:
             raise packets.PacketError("short", f"{got} bytes of results came, {must} must")
         words_N = np.array(self._results[:frames], np.uint64)
-        class_N, exited_N, code_N = packets.unpack_results(words_N, self.design["exit"]["classes"])
+        class_N, exited_N, code_N = packets.unpack_results(words_N, self.design["exit"]["classes"], width)
         sent_M = np.flatnonzero(~exited_N)
         raw = np.asarray(self._features)[: int(self._features_in.transferred)]
-        maps_MHWC = packets.unpack_features(raw, self.design["feature"], sent_M)
+        maps_MHWC = packets.unpack_features(raw, feature, sent_M)
         counters = {name: self._read(name) for name in ("frames_done", "exits")}
         for name, must in (("frames_done", frames), ("exits", frames - len(sent_M))):
             if counters[name] != must:

@@ -12,6 +12,7 @@ import numpy as np
 
 TRAILER = 0xFFFFFFFF  # the frame number in the word that ends a batch's maps
 FRAME, EXITED, CLASS = 48, 47, 32  # first bits of the fields of a result word; the confidence code is in 31..0
+WIDTH = 44  # first of three bits that say a frame's width, in a design that has several; the class has 12 bits then
 
 
 class PacketError(Exception):
@@ -65,12 +66,19 @@ def pack_images(images_NHWC: np.ndarray, port: dict[str, Any], out: np.ndarray) 
     )
 
 
-def unpack_results(words_N: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(class, exited, confidence code) of every frame, each (N,); raises PacketError unless all frames are there in order."""
+def unpack_results(
+    words_N: np.ndarray, classes: int, width: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(class, exited, confidence code) of every frame, each (N,); raises PacketError unless all frames are there in order,
+    and of the `width` that they were asked for at, an index, in a design with several."""
     words_N = np.asarray(words_N, np.uint64).astype(np.int64)
     if not np.array_equal(words_N >> FRAME & 0xFFFF, np.arange(len(words_N))):
         raise PacketError("out of order", f"result words are not those of frames 0 to {len(words_N) - 1}")
     class_N, exited_N = words_N >> CLASS & 0x7FFF, (words_N >> EXITED & 1).astype(bool)
+    if width is not None:
+        if (words_N >> WIDTH & 7 != width).any():
+            raise PacketError("corrupt", f"frames are not all of width {width}")
+        class_N = class_N & 0xFFF
     if len(class_N) and class_N.max() >= classes:
         raise PacketError("corrupt", f"class {class_N.max()} of {classes}")
     return class_N, exited_N, words_N & 0xFFFFFFFF

@@ -38,12 +38,13 @@ _DESCRIPTIONS = {
     "threshold": "threshold code of the exit",
     "frames_done": "frames of the batch that are decided",
     "exits": "frames of the batch that exit",
+    "width": "index of the width of frames that begin, 0 the narrowest",
     "cycles": "cycles of the batch from start to done",
     "image_stalls": "cycles in which a word waited at the image port",
     "result_stalls": "cycles in which a word waited at the result port",
     "feature_stalls": "cycles in which a word waited at the feature port",
 }
-_WRITTEN = ("control", "interrupts", "interrupt_enable", "interrupt_status", "frames", "threshold")
+_WRITTEN = ("control", "interrupts", "interrupt_enable", "interrupt_status", "frames", "threshold", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def emit_board(info: Mapping[str, Any], site: Site, backend: Backend) -> dict[st
         "processor": _processor(site, float(info["clock_mhz"])),
         "ports": _ports(site),
         "dmas": _dmas(site, image_bits, feature_bits),
-        "registers": registers(),
+        "registers": registers(info),
     }
     files = {name: render(f"board/{name}.j2", **variables) for name in ("build.tcl", "design.tcl")}
     if backend == "rtl":
@@ -134,8 +135,8 @@ def emit_board(info: Mapping[str, Any], site: Site, backend: Backend) -> dict[st
     return files
 
 
-def registers() -> list[dict[str, Any]]:
-    """The register map as the .hwh has it: name, address, access, description."""
+def registers(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The register map as the .hwh has it: name, address, access, description; `width` of a design that has several."""
     return [
         {
             "name": REGISTER_NAMES.get(name, name),
@@ -145,6 +146,7 @@ def registers() -> list[dict[str, Any]]:
             "words": tcl_word(_DESCRIPTIONS[name]),
         }
         for name, address in CONTROL.items()
+        if name != "width" or info.get("widths")
     ]
 
 

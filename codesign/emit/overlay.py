@@ -66,7 +66,9 @@ def overlay_design(info: Mapping[str, Any]) -> dict[str, Any]:
     """design.json as the scripts read it: every register with its address and its name in the .hwh."""
     rows = [
         {"name": name, "hwh_name": row["name"], "address": row["address"], "access": row["access"]}
-        for name, row in zip(CONTROL, registers(), strict=True)
+        for name, address in CONTROL.items()
+        for row in registers(info)
+        if row["address"] == address
     ]
     return {**info, "registers": rows}
 

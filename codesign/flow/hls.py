@@ -25,6 +25,7 @@ from codesign.ops import OPS
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.names import Names
 from codesign.plan.plan import Plan, load_plan, realize
+from codesign.plan.ports import feature_word
 from codesign.plan.widths import realize_widths
 from codesign.verify import golden
 
@@ -195,7 +196,14 @@ def testbench(design: Design, images: npt.NDArray[np.uint8], threshold: int) -> 
 def _speed(view: View, plan: Plan, **names: float | None) -> dict[str, Any]:
     bound = view.dataflow.bound
     rate = plan.clock_mhz * 1e6 / bound
-    return {**names, "interval_cycles": bound, "frames_per_second": rate, "source": "estimated"}
+    return {**names, "interval_cycles": bound, "frames_per_second": rate, "source": "estimated", **feature_of(view)}
+
+
+def feature_of(view: View) -> dict[str, Any]:
+    """The feature map that the port sends of a frame of a width."""
+    x, word = view.head.types[view.head.node("features").inputs[0]], feature_word(view.dataflow)
+    rows, columns, channels = x.shape
+    return {"feature": {"shape": [rows, columns, channels - view.first], "beats": word.beats}}
 
 
 def operating_of(experiment: Experiment) -> Operating:

@@ -12,7 +12,7 @@ from codesign.emit.templates import template_folder
 from codesign.errors import VerificationError
 from codesign.files import read_json, write_json, write_tree
 from codesign.flow.experiment import Experiment
-from codesign.flow.hls import GENERATOR, Design, load_design, operating_of
+from codesign.flow.hls import GENERATOR, Design, feature_of, load_design, operating_of
 from codesign.flow.plan import need_plan
 from codesign.flow.quantize import answers_path
 from codesign.flow.records import file_hash, is_fresh, key_of, read_records, record, tree_hash
@@ -98,10 +98,14 @@ def _emit(experiment: Experiment, key: str) -> None:
     estimate = {**_speed(design.dataflow, design.plan), **source}
     info = design_info(design.head, design.dataflow, design.plan)
     if design.widths:
-        info["widths"] = [{"width": v.width, **_speed(v.dataflow, design.plan), **source} for v in design.widths]
+        info["widths"] = [
+            {"width": v.width, **_speed(v.dataflow, design.plan), **source, **feature_of(v)} for v in design.widths
+        ]
     if design.steps:
-        speeds = [{"from": v.base, "to": v.width, **_speed(v.dataflow, design.plan), **source} for v in design.steps]
-        info["steps"] = speeds
+        info["steps"] = [
+            {"from": v.base, "to": v.width, **_speed(v.dataflow, design.plan), **source, **feature_of(v)}
+            for v in design.steps
+        ]
     info["registers"] = [{**r, "address": CONTROL[r["name"]]} for r in info["registers"]]
     depths = {channel.name: channel.depth for channel in design.dataflow.channels}
     more = {"top": design.top, "operating": operating.to_json(), "estimate": estimate, "depths": depths}

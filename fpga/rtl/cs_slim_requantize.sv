@@ -81,7 +81,7 @@ module cs_slim_requantize #(
         .HIGH     (HIGH),
         .LANES    (LANES),
         .LOOKUP   (LOOKUP)
-    ) codes (
+    ) lanes (
         .aclk          (aclk),
         .x_data        (x_data),
         .constants_data(constants_data),
