@@ -10,14 +10,14 @@ from codesign.errors import ConfigError, nearest
 from codesign.files import read_json
 from codesign.flow.cascade import MIN_THRESHOLD, split_for
 from codesign.flow.experiment import Experiment
-from codesign.flow.hls import load_design, need_hls, operating_of
+from codesign.flow.hls import Design, load_design, need_hls, operating_of
 from codesign.flow.quantize import answers_path, need_graph
 from codesign.flow.records import file_hash
 from codesign.flow.rtl import load_rtl_design, need_rtl
 from codesign.flow.rtlsim import compile_run
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
-from codesign.runtime.accelerators import CsimAccelerator, GoldenAccelerator, RtlAccelerator
+from codesign.runtime.accelerators import CsimAccelerator, Flows, GoldenAccelerator, RtlAccelerator
 from codesign.runtime.dispatch import Dispatcher
 from codesign.runtime.dispatch_ledger import Rules
 from codesign.runtime.dispatch_types import Accelerator, Event
@@ -81,21 +81,31 @@ def open_cascade(
 
 
 def _accelerator(experiment: Experiment, stages: Stages, name: str, stack: ExitStack) -> Accelerator | None:
-    shape = stages.expect().shape
-    if name == "software":
-        return None
     if name == "golden":
         return GoldenAccelerator(stages.head)
+    return simulated(experiment, stages.expect().shape, name, stack)
+
+
+def simulated(experiment: Experiment, shape: tuple[int, int, int], name: str, stack: ExitStack) -> Accelerator | None:
+    """The emitted design, in C or RTL simulation, which give maps of `shape` at the widest; None for "software"."""
+    if name == "software":
+        return None
     if name == "csim":
         need_hls(experiment)
         design = load_design(experiment)
         with experiment.locked():
             build = compile_csim(experiment.folder.hls, design.top)
-        return CsimAccelerator(build, design.dataflow, shape)
+        return CsimAccelerator(build, design.dataflow, shape, _flows(design))
     if name == "rtl":
         need_rtl(experiment)
         design = load_rtl_design(experiment)
         with experiment.locked():
             library = compile_run(experiment, design)
-        return RtlAccelerator(stack.enter_context(Simulation(library)), design.dataflow, shape)
+        return RtlAccelerator(stack.enter_context(Simulation(library)), design.dataflow, shape, _flows(design))
     raise ConfigError(f"no accelerator is named {name!r}", where="accelerator", hint=nearest(name, ACCELERATORS))
+
+
+def _flows(design: Design) -> Flows | None:
+    if not design.widths:
+        return None
+    return Flows({view.width: view.dataflow for view in design.widths}, tuple(view.dataflow for view in design.steps))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from codesign.errors import ConfigError, nearest
 from codesign.files import read_json
+from codesign.flow.dispatch import simulated
 from codesign.flow.experiment import Experiment
 from codesign.flow.policy import load_widths, policy_key, policy_path
 from codesign.runtime.accelerators import GoldenAccelerator
@@ -17,7 +18,7 @@ from codesign.runtime.dispatch_types import Event
 from codesign.runtime.policy import AGAIN, Policy, policy_from
 from codesign.runtime.policy_turns import turns_of, units_of
 
-ACCELERATORS = ("golden", "software")
+ACCELERATORS = ("golden", "csim", "rtl", "software")
 
 
 def tuned_policy(experiment: Experiment) -> Policy:
@@ -39,7 +40,8 @@ def open_policy(
     rules: Rules | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Generator[PolicyDispatcher]:
-    """The run's policy at work, by default that of its last tune; `accelerator` is "golden", or "software" for none.
+    """The run's policy at work, by default that of its last tune; `accelerator` is "golden", "csim" or "rtl", or "software" for
+    none.
 
     with open_policy(open_experiment("runs/slim")) as cascade:
         for answers in cascade.run(images):
@@ -52,7 +54,12 @@ def open_policy(
     policy = policy or tuned_policy(experiment)
     turns, heads = turns_of(policy, cuts, tail), {width: cut.head for width, cut in cuts.items()}
     first = turns[0].route
-    device = GoldenAccelerator(heads) if accelerator == "golden" else None
     own = [unit.confidence(code) for unit, code in zip(first.units, first.codes, strict=False)]
-    with Dispatcher(device, first.make_host, first.expect, first.units, own, rules, on_event=on_event) as dispatcher:
+    with ExitStack() as stack:
+        shape = cuts[max(cuts)].expect().shape
+        golden = accelerator == "golden"
+        device = GoldenAccelerator(heads) if golden else simulated(experiment, shape, accelerator, stack)
+        dispatcher = stack.enter_context(
+            Dispatcher(device, first.make_host, first.expect, first.units, own, rules, on_event=on_event)
+        )
         yield PolicyDispatcher(dispatcher, turns, units_of(policy, cuts))

@@ -10,21 +10,37 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from codesign.ir.types import Codes
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.design import TRAILER_FRAME
-from codesign.plan.ports import feature_word
+from codesign.plan.ports import RESULT_WIDTH_LOW, feature_word
 from codesign.runtime.dispatch_types import Transfer, TransferError
 from codesign.runtime.stages import Stage
 from codesign.verify import golden
 from codesign.verify.builds import Build
-from codesign.verify.csim import simulate
+from codesign.verify.csim import Widths, simulate
 from codesign.verify.packets import Words, unpack_maps
 from codesign.verify.rtlsim import run_batch
 from codesign.verify.verilated import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The dataflow at every width, narrow to wide, of a design that has several, and of its steps up."""
+
+    widths: Mapping[float, Dataflow]
+    steps: tuple[Dataflow, ...] = ()
+
+    def index(self, width: float | None) -> int:
+        """What the register `width` takes; the widest's for None."""
+        return len(self.widths) - 1 if width is None else list(self.widths).index(width)
+
+    def at(self, width: float | None) -> Dataflow:
+        return list(self.widths.values())[self.index(width)]
 
 
 class Simulated(ABC):
@@ -68,28 +84,46 @@ class GoldenAccelerator(Simulated):
 class CsimAccelerator(Simulated):
     """The emitted C++, compiled; the program itself checks frame numbers, TLAST and counters."""
 
-    def __init__(self, build: Build, dataflow: Dataflow, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, build: Build, dataflow: Dataflow, shape: tuple[int, int, int], flows: Flows | None = None
+    ) -> None:
         super().__init__()
-        self._build, self._dataflow, self._shape = build, dataflow, shape
+        self._build, self._dataflow, self._shape, self._flows = build, dataflow, shape, flows
 
     def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
-        out = simulate(self._build, self._dataflow, images_NHWC.astype(np.int64), threshold, timeout_s=timeout_s)
+        widths, shape = None, self._shape
+        if self._flows is not None:
+            now_N = np.full(len(images_NHWC), self._flows.index(self.width), np.int64)
+            *narrow, _ = self._flows.widths.values()
+            widths, shape = Widths(now_N, tuple(narrow), steps=self._flows.steps), (*shape[:2], -1)
+        images = images_NHWC.astype(np.int64)
+        out = simulate(self._build, self._dataflow, images, threshold, timeout_s=timeout_s, widths=widths)
         frames_M = np.array(list(out.features), np.int64)
-        maps = [codes.reshape(self._shape) for codes in out.features.values()]
-        return Transfer(numbered(out.decisions), frames_M, np.array(maps, np.int64).reshape(-1, *self._shape))
+        maps = [codes.reshape(shape) for codes in out.features.values()]
+        empty = np.zeros((0, *self._shape), np.int64)
+        return Transfer(
+            without_widths(numbered(out.decisions), self._flows), frames_M, np.array(maps) if maps else empty
+        )
 
 
 class RtlAccelerator(Simulated):
     """The emitted SystemVerilog in Verilator, driven as a host drives the design, a batch at a time."""
 
-    def __init__(self, simulation: Simulation, dataflow: Dataflow, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, simulation: Simulation, dataflow: Dataflow, shape: tuple[int, int, int], flows: Flows | None = None
+    ) -> None:
         super().__init__()
-        self._simulation, self._dataflow, self._shape = simulation, dataflow, shape
+        self._simulation, self._dataflow, self._shape, self._flows = simulation, dataflow, shape, flows
 
     def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
-        batch = run_batch(self._simulation, self._dataflow, images_NHWC.astype(np.int64), threshold)
+        kinds_N, flow, shape = None, self._dataflow, self._shape
+        if self._flows is not None:
+            kinds_N = np.full(len(images_NHWC), self._flows.index(self.width), np.int64)
+            flow, shape = self._flows.at(self.width), (*shape[:2], -1)
+        batch = run_batch(self._simulation, self._dataflow, images_NHWC.astype(np.int64), threshold, None, kinds_N)
         words_N = np.ascontiguousarray(batch.results.words_BK).view("<u8").reshape(-1)
-        frames_M, maps_MHWC = read_features(batch.features.words_BK, self._dataflow, self._shape)
+        frames_M, maps_MHWC = read_features(batch.features.words_BK, flow, shape)
+        words_N = without_widths(words_N.astype(np.int64), self._flows)
         return Transfer(words_N, frames_M, maps_MHWC, batch.frames_done, batch.exits)
 
     def reset(self) -> None:
@@ -104,6 +138,11 @@ def transfer_of(decisions_N: Codes, features_NHWC: Codes) -> Transfer:
     return Transfer(numbered(decisions_N), sent_M, features_NHWC[sent_M], len(decisions_N), int(exited_N.sum()))
 
 
+def without_widths(words_N: Codes, flows: Flows | None) -> Codes:
+    """Result words with the class alone where a design with several widths also says the width."""
+    return words_N if flows is None else words_N & ~np.int64(7 << RESULT_WIDTH_LOW)
+
+
 def numbered(decisions_N: Codes) -> Codes:
     """Result words: decisions with their frame numbers."""
     return decisions_N | np.arange(len(decisions_N)) << 48
@@ -116,5 +155,7 @@ def read_features(words_BK: Words, dataflow: Dataflow, shape: tuple[int, int, in
     if len(words_BK) != maps * (word.beats + 1) + 1 or words_BK[-1, 0] != TRAILER_FRAME:
         raise TransferError("short", f"{len(words_BK)} words of maps without a trailer behind the last")
     frames = words_BK[:-1].reshape(maps, word.beats + 1, words_BK.shape[1])
-    maps_MHWC = unpack_maps(np.ascontiguousarray(frames[:, 1:]), word).reshape(-1, *shape)
+    codes = unpack_maps(np.ascontiguousarray(frames[:, 1:]), word)
+    channels = word.beats * word.lanes // (shape[0] * shape[1])
+    maps_MHWC = codes.reshape(-1, *shape[:2], channels)
     return frames[:, 0, 0].astype(np.int64), maps_MHWC
