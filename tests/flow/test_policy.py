@@ -127,12 +127,12 @@ def test_tune_writes_the_policy_and_says_what_it_saves(run, capsys):
     assert expected["cycles"] <= expected["reference"]["cycles"]
     assert expected["accuracy"] >= expected["reference"]["accuracy"] - 0.05
     assert answer["guarantee"]["n"] == 60
-    assert answer["cost_unit"] == "products"
+    assert answer["cost_unit"] == "cycles"
     assert [s.threshold_code for s in load_policy(run / "policy.json").stages] == [s["threshold_code"] for s in stages]
     np.testing.assert_array_equal(answered(run, None), replayed(run, load_policy(run / "policy.json")))
     assert cli.main(["tune", str(run), "--max-accuracy-drop", "0.05", "--reference", "0.5/final", "--stages", "2"]) == 0
     shown = capsys.readouterr().err
-    assert "Policy: the least products within the goals" in shown
+    assert "Policy: the least cycles within the goals" in shown
     assert load_policy(run / "policy.json").stages[-1].width == 0.5
 
 
@@ -147,7 +147,7 @@ def test_evaluate_tries_the_policy_on_the_test_frames(run, capsys):
     paid = [sum(row["cycles"] for row in table[: int(stage) + 1]) for stage in stage_N]
     assert judged["cycles"] == pytest.approx(np.mean(paid))
     assert cli.main(["evaluate", str(run)]) == 0
-    assert "fewer products than its last stage alone" in " ".join(capsys.readouterr().err.split())
+    assert "fewer cycles stage alone" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_benchmark_holds_policies_against_exits_alone_and_widths_alone(run, capsys):
