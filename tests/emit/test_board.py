@@ -90,7 +90,9 @@ def test_a_stream_that_no_dma_takes(image: int, feature: int, port: str) -> None
 def test_registers_of_the_package_are_those_of_the_rtl() -> None:
     package = emit_board(info(), load_site("pynq-z2"), "rtl")["package.tcl"]
     rows = dict(re.findall(r"^        (\w+) 0x([0-9a-f]{2}) read-", package, flags=re.MULTILINE))
-    assert sorted(int(address, 16) for address in rows.values()) == sorted(at for name, at in CONTROL.items() if name != "width")
+    assert sorted(int(address, 16) for address in rows.values()) == sorted(
+        at for name, at in CONTROL.items() if name != "width"
+    )
     assert {name: int(rows[name], 16) for name in ("CTRL", "frames", "threshold", "exits")} == {
         "CTRL": 0, "frames": 0x10, "threshold": 0x18, "exits": 0x30,
     }  # fmt: skip
