@@ -35,17 +35,14 @@ class Kind:
 
 
 def wanted(kinds: Sequence[Kind], image_NHWC: Codes, kinds_N: npt.NDArray[np.int64], threshold: int) -> Wanted:
-    """Runs every frame through the head of its kind; `kinds_N` are indices of `kinds`."""
-    decisions_N = np.zeros(len(image_NHWC), np.int64)
-    maps: list[Codes] = [np.empty(0, np.int64)] * len(image_NHWC)
-    for index, kind in enumerate(kinds):
-        frames = np.flatnonzero(kinds_N == index)
-        if not len(frames):
-            continue
-        feature = kind.head.node("features").inputs[0]
-        inputs = {"image": image_NHWC[frames], "threshold": np.full((1, 1, 1, 1), threshold, np.int64)}
-        found = golden.run(kind.head, inputs, keep=(feature, "decision"))
-        decisions_N[frames] = found["decision"].reshape(-1)
-        for frame, codes in zip(frames.tolist(), found[feature], strict=True):
-            maps[frame] = codes[:, :, kind.first :]
-    return Wanted(with_widths(decisions_N, kinds_N), tuple(maps))
+    """Runs every frame through the head of its kind; `kinds_N` are indices of `kinds`, of which the last is the widest's."""
+    heads = [kind.head for kind in kinds]
+    feature = heads[-1].node("features").inputs[0]
+    inputs = {"image": image_NHWC, "threshold": np.full((1, 1, 1, 1), threshold, np.int64)}
+    found = golden.run_widths(heads, inputs, kinds_N, keep=(feature, "decision"))
+    ends = [head.types[feature].channels for head in heads]
+    maps = tuple(
+        codes[:, :, kinds[kind].first : ends[kind]]
+        for codes, kind in zip(found[feature], kinds_N.tolist(), strict=True)
+    )
+    return Wanted(with_widths(found["decision"].reshape(-1), kinds_N), maps)
