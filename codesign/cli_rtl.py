@@ -40,6 +40,7 @@ def add_commands(commands: Any, add: Callable[..., argparse.ArgumentParser], ope
     cosim.add_argument("--frames", type=int, default=300, metavar="N", help="frames with stalls on every port")
     cosim.add_argument("--wave", default="", metavar="FILE", help="record a brief run: VCD (Verilator) or FST (Icarus)")
     cosim.add_argument("--hls-export", default="", metavar="DIR", help="drive the Verilog of an HLS export instead")
+    cosim.add_argument("--width", default="", metavar="W", help="one of several widths for all frames, not random ones")
     synth = add(commands, "synth", bind(_synth), "synthesize the SystemVerilog with Yosys, beside the estimate")
     synth.add_argument(
         "--family", choices=("xc7", "xcup"), help="7-series or UltraScale+, instead of the plan's device"
@@ -100,7 +101,7 @@ def _rtlsim(arguments: argparse.Namespace, open_: Open) -> Answer:
 def _cosim(arguments: argparse.Namespace, open_: Open) -> Answer:
     from codesign.flow.cosim import CosimOptions, cosim
 
-    options = CosimOptions(arguments.simulator, arguments.frames, arguments.wave, arguments.hls_export)
+    options = CosimOptions(arguments.simulator, arguments.frames, arguments.wave, arguments.hls_export, arguments.width)
     report = cosim(open_(arguments), options)
     answer = report.to_json()
     if not arguments.json:

@@ -12,6 +12,7 @@ from codesign.flow.csim import images_of
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import Design, load_design, need_hls
 from codesign.flow.rtl import load_rtl_design, load_sources, need_rtl
+from codesign.flow.widths import index_of
 from codesign.verify.cosim import BenchReport, CosimReport, compile_target, cosimulate
 from codesign.verify.cosim_build import SIMULATORS
 from codesign.verify.cosim_case import Batch, Oracle, schedule
@@ -25,12 +26,13 @@ POOL = 1000  # test frames to choose from, at most
 @dataclass(frozen=True, slots=True)
 class CosimOptions:
     """Which simulators (`verilator`, `icarus`, `both`), how many frames with stalls, a waveform to record, an HLS export to
-    drive instead of the emitted RTL."""
+    drive instead of the emitted RTL, the one width of all frames (random ones)."""
 
     simulator: str = "both"
     frames: int = FRAMES
     wave: str = ""
     hls_export: str = ""
+    width: str = ""
 
 
 def cosim(experiment: Experiment, options: CosimOptions | None = None) -> CosimReport:
@@ -42,6 +44,7 @@ def cosim(experiment: Experiment, options: CosimOptions | None = None) -> CosimR
     options = options or CosimOptions()
     simulators = _simulators(options)
     design, target, folder = _target(experiment, options.hls_export)
+    width = index_of(tuple(view.width for view in design.widths), options.width) if options.width else None
     if options.frames < 1:
         raise ConfigError(f"{options.frames} frames are not to be had", where="--frames", hint="use 1 or more")
     count = min(max(options.frames, 16), POOL, len(experiment.splits.test.images))
@@ -52,7 +55,7 @@ def cosim(experiment: Experiment, options: CosimOptions | None = None) -> CosimR
         for simulator in simulators:
             experiment.say(f"cosim: compiling {target.design.top} for {simulator}")
             built = compile_target(simulator, target, design.dataflow, folder, wave=bool(options.wave))
-            batches = _schedule(oracle, simulator, options)
+            batches = _schedule(oracle, simulator, options, width)
             experiment.say(f"cosim: {len(batches)} benches in {built.tool}")
             wave = Path(options.wave) if options.wave else None
             benches |= cosimulate(built, target, oracle, batches, wave=wave)
@@ -71,9 +74,11 @@ def _simulators(options: CosimOptions) -> Sequence[str]:
     return SIMULATORS[:1] if options.wave else SIMULATORS
 
 
-def _schedule(oracle: Oracle, simulator: str, options: CosimOptions) -> Mapping[str, Sequence[Batch]]:
+def _schedule(
+    oracle: Oracle, simulator: str, options: CosimOptions, width: int | None
+) -> Mapping[str, Sequence[Batch]]:
     brief = simulator == "icarus" or bool(options.wave)
-    return schedule(oracle, min(options.frames, ICARUS_FRAMES) if brief else options.frames, brief=brief)
+    return schedule(oracle, min(options.frames, ICARUS_FRAMES) if brief else options.frames, brief=brief, width=width)
 
 
 def _target(experiment: Experiment, export: str) -> tuple[Design, Target, Path]:

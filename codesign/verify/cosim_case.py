@@ -113,8 +113,11 @@ class Oracle:
         return [maps[0].size // feature_word(self.dataflow).lanes for maps in self._maps]
 
 
-def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1) -> dict[str, list[Batch]]:
-    """The batches of every bench; `frames` frames go through the bench that stalls all ports.
+def schedule(
+    oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1, width: int | None = None
+) -> dict[str, list[Batch]]:
+    """The batches of every bench; `frames` frames go through the bench that stalls all ports. Where there are several widths
+    frames have random ones, or all the one with index `width`.
 
     A brief schedule is for Icarus, which takes seconds for a frame: it is there for what only a simulator with X can see.
     """
@@ -127,12 +130,14 @@ def schedule(oracle: Oracle, frames: int, *, brief: bool = False, seed: int = 1)
         return Batch(tuple(chosen), threshold, stalls, rng.getrandbits(30), widths=one_width(count))
 
     def one_width(count: int) -> tuple[int, ...]:
-        return (rng.randrange(oracle.widths),) * count if oracle.widths > 1 else ()
+        index = rng.randrange(oracle.widths) if width is None else width
+        return (index,) * count if oracle.widths > 1 else ()
 
     def mixed(batch: Batch) -> Batch:
         """The batch with a width of its own for every frame."""
-        widths = tuple(rng.randrange(oracle.widths) for _ in batch.frames) if oracle.widths > 1 else ()
-        return replace(batch, widths=widths)
+        if oracle.widths == 1 or width is not None:
+            return batch
+        return replace(batch, widths=tuple(rng.randrange(oracle.widths) for _ in batch.frames))
 
     if brief:
         return {
