@@ -33,7 +33,7 @@ CHAINS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["entropy", "margin"])
+@pytest.fixture(scope="module", params=["entropy", pytest.param("margin", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tuned slimmable run."""
     folder = tmp_path_factory.mktemp("policy")
