@@ -160,7 +160,7 @@ MUTANTS = {
     "stale width in the result": ("cs_slim_stream.h", "now = C::T::get(width.read(), 0);", "now = frame == 0 ? typename C::x_t(C::T::get(width.read(), 0)) : typename C::x_t(0);"),
     "no width in the header": ("cs_slim_stream.h", "axis_set_at<8>(word, 32, static_cast<unsigned>(now));", ""),
     "width only of the batch": ("net.cpp", "if (beat == 0) {\\n                image_port_cfg::T::type token;\\n                cs::read_width<image_port_cfg>(width, token);", "static image_port_cfg::T::type token;\\n            if (beat == 0) {\\n                if (frame == 0) cs::read_width<image_port_cfg>(width, token);"),
-    "register not limited": ("cs_slim_stream.h", "asked < static_cast<unsigned>(C::WIDTHS) ? asked", "asked < 9 ? asked & 1"),
+    "register not limited": ("cs_slim_stream.h", "asked < static_cast<unsigned>(C::KINDS) ? asked", "asked < 9 ? asked & 1"),
 }  # fmt: skip
 
 
