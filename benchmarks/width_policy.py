@@ -1,10 +1,10 @@
 """What a policy over widths and exits saves, beside the best that exits alone and widths alone can do.
 
-    .venv/bin/python benchmarks/width_policy.py RUN [--stages N] [--json]
+    .venv/bin/python benchmarks/width_policy.py RUN [--stages N] [--products] [--json]
 
 RUN is a slimmable run. Policies are chosen on the calibration split, the cheapest within several limits on the drop in accuracy and the
 most accurate within several limits on the cost, and then tried on the test split; the base is the widest network's last exit for every frame. Each figure is on one basis for both sides, the stage
-costs of `codesign tune` (`flow/policy_costs.py`). "At equal accuracy" is the cheapest of the tried policies that are at least
+costs of `codesign tune` (`flow/policy_costs.py`), or with --products what no folding changes. "At equal accuracy" is the cheapest of the tried policies that are at least
 so accurate on the test split.
 """
 
@@ -22,7 +22,7 @@ from codesign import console
 from codesign.errors import ConfigError
 from codesign.flow.experiment import open_experiment
 from codesign.flow.policy import expected_of, load_widths, reference_alone, reference_of, said_of, tried_on
-from codesign.flow.policy_costs import costs_of
+from codesign.flow.policy_costs import costs_of, product_costs
 from codesign.runtime.goals import Goals
 from codesign.runtime.policy_search import Choice, Said, search
 from codesign.runtime.stage_costs import Basis, Pair, StageCosts
@@ -41,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a slimmable run, or an experiment to make one of")
     parser.add_argument("--stages", type=int, default=4, help="of a policy, at most")
+    parser.add_argument("--products", action="store_true", help="count products of weights and activations instead")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     experiment = open_experiment(Path(arguments.run))
     graphs, cuts = load_widths(experiment)
-    costs, reference = costs_of(experiment, graphs), reference_of(cuts)
+    causal, reference = experiment.config.slim.recipe == "causal", reference_of(cuts)
+    costs = product_costs(graphs, causal=causal) if arguments.products else costs_of(experiment, graphs)
     calibration, test = (said_of(experiment, cuts, split) for split in ("calibration", "test"))
     base = reference_alone(test, costs, reference)
     bases: list[Basis] = ["cycles", "energy"] if costs.energy_j else ["cycles"]

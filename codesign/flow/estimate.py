@@ -140,10 +140,12 @@ def _of_config(path: Path, run: str | None, width: str = "") -> Network:
 
 def _at_width(network: Network, folder: RunFolder, config: Config, width: str) -> Network:
     """The hardware of all widths at one of them, planned for the widest."""
-    from codesign.flow.slim_estimate import slim_cuts, width_named
+    from codesign.flow.slim_estimate import slim_cuts
+    from codesign.flow.widths import index_of
 
-    cuts = slim_cuts(folder, config, _cut)
-    cut = cuts[width_named(cuts, width)]
+    cuts = slim_cuts(folder, config)
+    widths = tuple(cuts)
+    cut = cuts[widths[index_of(widths, width)] if width else widths[-1]]
 
     def plan(device: Device) -> tuple[Plan, str]:
         return _balanced(cuts[max(cuts)].head, device, config), "planned for this estimate"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesign.config import Config
 from codesign.errors import ConfigError
+from codesign.files import RunFolder
 from codesign.flow.cascade import split_for
 from codesign.flow.experiment import Experiment
 from codesign.flow.slim_graphs import graphs_path, load_graphs
@@ -32,11 +34,14 @@ def graph_file(experiment: Experiment) -> Path:
 
 def heads_of(experiment: Experiment) -> Heads | None:
     """The heads of all widths; None for a network of one width."""
-    if not experiment.config.slim.widths:
-        return None
-    graphs = load_graphs(graphs_path(experiment.folder), OPS)
-    cuts = tuple(split_for(graph, experiment.config.exit) for graph in graphs.values())
-    causal = experiment.config.slim.recipe == "causal"
+    return heads_in(experiment.folder, experiment.config) if experiment.config.slim.widths else None
+
+
+def heads_in(folder: RunFolder, config: Config) -> Heads:
+    """The heads of all widths of a slimmable run. Raises GraphError where it has no graphs yet."""
+    graphs = load_graphs(graphs_path(folder), OPS)
+    cuts = tuple(split_for(graph, config.exit) for graph in graphs.values())
+    causal = config.slim.recipe == "causal"
     return Heads(tuple(graphs), cuts, slim([cut.head for cut in cuts], step_up=causal))
 
 

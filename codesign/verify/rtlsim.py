@@ -17,7 +17,6 @@ from codesign.errors import VerificationError
 from codesign.ir import Codes, Graph
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.ports import RESULT_BITS, feature_word, image_word
-from codesign.verify import golden
 from codesign.verify.packets import Packet, feature_packet, image_words, result_packet
 from codesign.verify.verilated import Interface, Library, Simulation, Stream, Traffic, compile_rtl
 from codesign.verify.widths import Kind, wanted
@@ -162,16 +161,18 @@ def check_rtl_widths(
     dataflow: Dataflow,
     simulation: Simulation,
     image_NHWC: Codes,
-    kinds_N: npt.NDArray[np.int64],
+    kinds_N: npt.NDArray[np.int64] | None,
     threshold: int,
     stalls: Stalls | None = None,
 ) -> tuple[Batch, tuple[int, int, str | None]]:
-    """As `check_rtl`, of frames that each have a width or step up: `kinds_N` are indices of `kinds`."""
-    want = wanted(kinds, image_NHWC, kinds_N, threshold)
+    """As `check_rtl`, of frames that each have a width or step up: `kinds_N` are indices of `kinds`, None in a
+    design that has no register for them."""
+    known_N = np.zeros(len(image_NHWC), np.int64) if kinds_N is None else kinds_N
+    want = wanted(kinds, image_NHWC, known_N, threshold)
     batch = run_batch(simulation, dataflow, image_NHWC, threshold, stalls, kinds_N)
     word, exited_N = feature_word(dataflow), want.exited_N
-    features = feature_packet(want.maps, exited_N, word, kinds_N)
-    counters = {"frames_done": (len(kinds_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
+    features = feature_packet(want.maps, exited_N, word, known_N)
+    counters = {"frames_done": (len(known_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
     sent = np.flatnonzero(~exited_N)
     beats = [want.maps[frame].size // word.lanes for frame in sent.tolist()]
     frame_B = np.append(np.repeat(sent, np.add(beats, 1, dtype=np.int64) if beats else 0), -1)
@@ -187,18 +188,7 @@ def check_rtl(
     stalls: Stalls | None = None,
 ) -> tuple[Batch, tuple[int, int, str | None]]:
     """One batch, and what differs from the golden model: codes, frames, and the first difference in words."""
-    buffer = next(p for p in dataflow.processes if p.op.port)
-    feature = head.node(buffer.node).inputs[0]
-    inputs = {"image": image_NHWC, "threshold": np.full((1, 1, 1, 1), threshold, dtype=np.int64)}
-    want = golden.run(head, inputs, keep=(feature, "decision"))
-    decisions_N = want["decision"].reshape(-1)
-    exited_N = (decisions_N >> 47 & 1).astype(bool)
-    batch = run_batch(simulation, dataflow, image_NHWC, threshold, stalls)
-    word = feature_word(dataflow)
-    results, features = result_packet(decisions_N), feature_packet(want[feature], exited_N, word)
-    counters = {"frames_done": (len(decisions_N), batch.frames_done), "exits": (int(exited_N.sum()), batch.exits)}
-    frame_B = np.append(np.repeat(np.flatnonzero(~exited_N), word.beats + 1), -1)
-    return batch, differences(results, features, batch, frame_B, counters)
+    return check_rtl_widths((Kind(head),), dataflow, simulation, image_NHWC, None, threshold, stalls)
 
 
 def differences(
