@@ -49,9 +49,9 @@ def _carried(op: Op, types: tuple[TensorType, ...], several: bool) -> tuple[tupl
 
 
 def _within(op: Op, types: tuple[TensorType, ...], goal: int, foldings: tuple[Folding, ...]) -> tuple[Folding, ...]:
-    chosen: dict[tuple[int, int], Folding] = {}
+    chosen: dict[tuple[int, int, bool], Folding] = {}
     for folding in foldings:
-        key = (folding.lanes, folding.pe)
+        key = (folding.lanes, folding.pe, not op.work(folding, *types).roms)
         if cycles(op, folding, types) <= goal and (key not in chosen or folding.simd < chosen[key].simd):
             chosen[key] = folding
     return tuple(chosen.values())
