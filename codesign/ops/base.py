@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -26,12 +26,14 @@ class Folding:
 
     `lanes` codes arrive per input beat, more than a pixel has when it holds several pixels; `pe` outputs and `simd`
     inputs of each output are worked on per cycle.
-    Ops without a choice of their own have pe = lanes and simd = 1.
+    Ops without a choice of their own have pe = lanes and simd = 1. `dsp_pe` of the outputs of a pixel are multiplied in
+    DSPs although their weights never change, and so could be shifts and adds; only where `Op.movable` allows it.
     """
 
     lanes: int
     pe: int
     simd: int = 1
+    dsp_pe: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ class Schedule:
 class Work:
     """What a process needs, counted from its structure: no coefficient, so no source but the op itself.
 
-    `multiplies` lists (count, x_bits, w_bits) done per cycle; `rom_bits` and `ram_bits` as (words, width) memories.
+    `multiplies` lists (count, x_bits, w_bits) done per cycle, of which `in_dsps` are to be made in DSPs; `roms` and `rams`
+    are memories.
     """
 
     multiplies: tuple[tuple[int, int, int], ...] = ()
+    in_dsps: int = 0
     adds: tuple[tuple[int, int], ...] = ()  # (count, bits) per cycle
     roms: tuple[tuple[int, int], ...] = ()  # (words, bits of a word)
     rams: tuple[tuple[int, int], ...] = ()
@@ -217,15 +221,25 @@ class Op(ABC):
     def examples(cls) -> tuple[Example, ...]:
         """Small instances, corners included, that the contract tests take through every legal folding."""
 
+    def movable(self, folding: Folding, *x: TensorType) -> int:
+        """The outputs of a pixel whose products with constants may be made in DSPs instead of LUTs: `Folding.dsp_pe`."""
+        return 0
+
     def cycles(self, folding: Folding, *x: TensorType) -> int:
         """Steps a frame adds to a long batch: the bound on this process's own interval."""
         return self.schedule(folding, 3, *x).steps - self.schedule(folding, 2, *x).steps
 
     def check(self, folding: Folding, where: str, *x: TensorType) -> None:
         """Raises FoldingError, with the legal values, when `folding` is not legal for these inputs."""
-        legal = self.foldings(*x)
-        if folding in legal:
-            return
+        legal, plain = self.foldings(*x), replace(folding, dsp_pe=0)
+        if plain in legal:
+            if 0 <= folding.dsp_pe <= self.movable(plain, *x):
+                return
+            raise FoldingError(
+                f"{folding.dsp_pe} outputs of constant weights in DSPs",
+                where=where,
+                hint=f"there are {self.movable(plain, *x)} at this folding",
+            )
         pes = sorted({f.pe for f in legal if f.lanes == folding.lanes})
         simds = sorted({f.simd for f in legal if f.lanes == folding.lanes})
         hint = f"use PE in {pes}, SIMD in {simds}" if pes else f"use lanes in {sorted({f.lanes for f in legal})}"

@@ -92,6 +92,10 @@ class MatrixVector(Op):
         legal += [Folding(p * inputs, p * outputs, simd) for p in several for simd in divisors(inputs)]
         return tuple(sorted(legal, key=lambda f: (f.pe * f.simd, f.pe, f.lanes)))
 
+    def movable(self, folding: Folding, *x: TensorType) -> int:
+        t = self._tiling(folding)
+        return t.pe if t.beats * t.chunks * t.folds == 1 else 0
+
     def y_lanes(self, folding: Folding) -> int:
         return folding.pe
 
@@ -115,6 +119,7 @@ class MatrixVector(Op):
         words = self.weights.array.size // (t.pe * folding.simd)
         return Work(
             multiplies=((count, vector.dtype.bits, self.weights.dtype.bits),),
+            in_dsps=t.pixels * folding.dsp_pe * folding.simd,
             adds=((count, bits),),
             roms=((words, t.pe * folding.simd * self.weights.dtype.bits),) if words > 1 else (),
             register_bits=t.folds * folding.pe * bits + folding.lanes * vector.dtype.bits,
@@ -127,6 +132,7 @@ class MatrixVector(Op):
             "turns": vector.pixels // t.pixels,
             "pixels": t.pixels,
             "pe": t.pe,
+            "dsp_pe": folding.dsp_pe,
             "beats": t.beats,
             "chunks": t.chunks,
             "folds": t.folds,

@@ -20,7 +20,7 @@ from codesign.ops.width_converter import WidthConverter
 from codesign.plan.budget import Resources, total
 from codesign.plan.build import build, conversion
 from codesign.plan.dataflow import MAX_BEAT_BITS, Dataflow, cycles, input_lanes, legal
-from codesign.plan.fabric import spare_dsps
+from codesign.plan.fabric import spare_dsps, spare_luts
 from codesign.plan.fifos import size_fifos
 from codesign.plan.options import BEAT, NEVER, check_fixed, cost, fastest, op_of, options
 from codesign.plan.plan import Plan
@@ -45,7 +45,8 @@ def balance(
 
     Without a goal it is `pixels_per_cycle` of the image, relaxed to the next interval that fits. `foldings` fixes
     (PE, SIMD) of nodes, which may then be slower than the goal. `drains` as in `timing.draining`. Below a pixel a
-    cycle beats hold several pixels; where DSPs are short, the least multipliers that help go into LUTs.
+    cycle beats hold several pixels; where DSPs are short, the least multipliers that help go into LUTs, and where LUTs are,
+    the least products with constants into DSPs.
     Raises FoldingError when a goal that was asked for cannot be met, with the nearest one that can, and for a
     folding that is not legal.
     """
@@ -199,6 +200,10 @@ class _Search:
             moved = sized.in_fabric(fabric)
             if not (lighter := total(moved, self.device)).over(self.device, self.fraction):
                 sized, resources = moved, lighter
+        elif moves := spare_luts(sized, self.device, self.fraction):
+            moved = sized.folded(moves)
+            if not (lighter := total(moved, self.device)).over(self.device, self.fraction):
+                sized, resources, foldings = moved, lighter, foldings | moves
         return _Design(foldings, sized, resources, resources.over(self.device, self.fraction))
 
     def _foldings(self, goal: int) -> dict[str, Folding] | None:

@@ -133,13 +133,16 @@ def _sum(parts: Iterable[Resources]) -> Resources:
 def _multipliers(work: Work, fabric: bool) -> tuple[int, int]:
     """DSP and LUT of all multipliers.
 
-    Weights that never change become shifts and adds in LUTs: "16-31 LUT/MAC" at 8 bits with the adder, here 24 scaled
+    `in_dsps` of the first kind are in DSPs. Weights that never change become shifts and adds in LUTs: "16-31 LUT/MAC" at 8 bits with the adder, here 24 scaled
     by both widths; 16-bit ones "0.86 DSP + 26 LUT". Folded ones take a DSP each, the adder inside ("the normal
     case for a non-constant 8-bit PE"), several beyond 25x18 bits, or in `fabric` two LUTs for every bit of one operand
     times every bit of the other, without the adder; operands of one or two bits take LUTs anyway.
     """
     dsp = lut = 0
+    fixed = work.in_dsps
     for count, x_bits, w_bits in work.multiplies:
+        if fixed:
+            dsp, count, fixed = dsp + fixed * _dsps(x_bits, w_bits), count - fixed, 0
         if not work.roms and (fabric or max(x_bits, w_bits) <= 10):
             lut += count * max(1, round(24 * x_bits * w_bits / 64))
         elif min(x_bits, w_bits) <= 2:
@@ -147,9 +150,14 @@ def _multipliers(work: Work, fabric: bool) -> tuple[int, int]:
         elif fabric:
             lut += count * 2 * x_bits * w_bits
         else:
-            wide, narrow = max(x_bits, w_bits), min(x_bits, w_bits)
-            dsp += count * -(-wide // 25) * -(-narrow // 18)
+            dsp += count * _dsps(x_bits, w_bits)
     return dsp, lut
+
+
+def _dsps(x_bits: int, w_bits: int) -> int:
+    """DSPs of a product: a signed 25 x 18 multiplier each."""
+    wide, narrow = max(x_bits, w_bits), min(x_bits, w_bits)
+    return -(-wide // 25) * -(-narrow // 18)
 
 
 def _adders(work: Work, *, inside: bool) -> int:

@@ -216,7 +216,7 @@ class _Builder:
         streams = len(node.inputs) - op.registers
         drafts = [self.open.pop(_Reader(node.name, i)) for i in range(streams)]
         folding = self.foldings.get(node.name) or follow(op, types, drafts[0].lanes)
-        if folding not in legal(op, types):
+        if folding.dsp_pe or folding not in legal(op, types):
             op.check(folding, node.name, *types)
         lanes = input_lanes(op, folding, types)
         name = self.labels[node.name]

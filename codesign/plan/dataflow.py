@@ -101,6 +101,12 @@ class Dataflow:
         """The same dataflow in which exactly these nodes multiply in LUTs."""
         return replace(self, processes=tuple(replace(p, fabric=p.node in nodes) for p in self.processes))
 
+    def folded(self, foldings: Mapping[str, Folding]) -> Dataflow:
+        """The same dataflow in which these nodes have other foldings with the same beats and cycles."""
+        return replace(
+            self, processes=tuple(replace(p, folding=foldings.get(p.node, p.folding)) for p in self.processes)
+        )
+
     def with_depths(self, depths: Mapping[str, int]) -> Dataflow:
         """The same dataflow with these depths; a channel that is not named keeps its own."""
         return replace(self, channels=tuple(replace(c, depth=depths.get(c.name, c.depth)) for c in self.channels))

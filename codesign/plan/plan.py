@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ class Plan:
     `goal` is the interval that was asked for (0: none was). `interval_cycles` between frames of a long batch and
     `latency_cycles` of a batch of one frame, from its first beat in to its result out, are estimated.
     With `drains`, processes empty their pipelines behind each frame where they have the time (`timing.draining`).
-    The nodes in `fabric` multiply in LUTs instead of DSPs.
+    The nodes in `fabric` multiply in LUTs instead of DSPs; `Folding.dsp_pe` has it the other way round for constant weights.
     """
 
     device: str
@@ -67,7 +67,7 @@ class Plan:
             "source": "estimated",
             "drains": self.drains,
             "fabric": list(self.fabric),
-            "foldings": {name: {"lanes": f.lanes, "pe": f.pe, "simd": f.simd} for name, f in self.foldings.items()},
+            "foldings": {name: _table(folding) for name, folding in self.foldings.items()},
             "depths": dict(self.depths),
         }
 
@@ -82,7 +82,8 @@ class Plan:
                 device=str(table["device"]),
                 clock_mhz=float(table["clock_mhz"]),
                 foldings={
-                    str(n): Folding(int(f["lanes"]), int(f["pe"]), int(f["simd"])) for n, f in table["foldings"].items()
+                    str(n): Folding(int(f["lanes"]), int(f["pe"]), int(f["simd"]), int(f.get("dsp_pe", 0)))
+                    for n, f in table["foldings"].items()
                 },
                 depths={str(name): int(depth) for name, depth in table["depths"].items()},
                 interval_cycles=int(table["interval_cycles"]),
@@ -95,6 +96,12 @@ class Plan:
             raise FoldingError(f"the key {error.args[0]!r} is missing", where=where, hint=_HINT) from error
         except (TypeError, ValueError, AttributeError) as error:
             raise FoldingError(f"a value is of the wrong type: {error}", where=where, hint=_HINT) from error
+
+
+def _table(folding: Folding) -> dict[str, int]:
+    """Of a folding, what is not as it nearly always is."""
+    table = asdict(folding)
+    return table if folding.dsp_pe else {key: value for key, value in table.items() if key != "dsp_pe"}
 
 
 def save_plan(plan: Plan, path: Path) -> None:

@@ -25,7 +25,12 @@ Pixel:
         Simd:
             for (int simd = 0; simd < C::SIMD; ++simd) {
 #pragma HLS UNROLL
-                dot += exact_product<typename C::y_t>(C::X::get(held, pixel * C::CHUNKS * C::SIMD + simd), weights[tile][pe][simd], typename C::multiplier());
+                const typename C::x_t code = C::X::get(held, pixel * C::CHUNKS * C::SIMD + simd);
+                if (pe < C::DSP_PE) {
+                    dot += exact_product<typename C::y_t>(code, weights[tile][pe][simd], dsp_multiplier());
+                } else {
+                    dot += exact_product<typename C::y_t>(code, weights[tile][pe][simd], typename C::multiplier());
+                }
             }
             // One add closes the loop from step to step; the tree in front of it is pipelined.
             const typename C::y_t sum = first ? dot : typename C::y_t(sums[fold][pixel][pe] + dot);

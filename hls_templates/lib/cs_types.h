@@ -121,9 +121,11 @@ inline WIDE exact_product(const A& a, const B& b) {
 #endif
 }
 
-// Where a product is made: wherever the tool likes, or in LUTs, where the plan found too few DSPs.
+// Where a product is made: wherever the tool likes; in LUTs, where the plan found too few DSPs; in DSPs, where it found too
+// few LUTs for all products with constants.
 struct any_multiplier {};
 struct lut_multiplier {};
+struct dsp_multiplier {};
 
 template <class WIDE, class A, class B>
 inline WIDE exact_product(const A& a, const B& b, any_multiplier) {
@@ -142,6 +144,22 @@ inline WIDE exact_product(const A& a, const B& b, lut_multiplier) {
 #pragma HLS BIND_OP variable=product op=mul impl=fabric
 #else
 #pragma HLS RESOURCE variable=product core=Mul_LUT
+#endif
+    return product;
+#endif
+}
+
+template <class WIDE, class A, class B>
+inline WIDE exact_product(const A& a, const B& b, dsp_multiplier) {
+#pragma HLS INLINE
+#ifdef CS_NATIVE
+    return exact_product<WIDE>(a, b);
+#else
+    const WIDE product = a * b;
+#ifdef __VITIS_HLS__
+#pragma HLS BIND_OP variable=product op=mul impl=dsp
+#else
+#pragma HLS RESOURCE variable=product core=DSP48
 #endif
     return product;
 #endif
