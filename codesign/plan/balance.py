@@ -7,6 +7,7 @@ several readers is priced by shares), converters between unequal beats included.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,8 +46,8 @@ def balance(
 
     Without a goal it is `pixels_per_cycle` of the image, relaxed to the next interval that fits. `foldings` fixes
     (PE, SIMD) of nodes, which may then be slower than the goal. `drains` as in `timing.draining`. Below a pixel a
-    cycle beats hold several pixels; where DSPs are short, the least multipliers that help go into LUTs, and where LUTs are,
-    the least products with constants into DSPs.
+    cycle beats hold several pixels. Where DSPs are short, the least multipliers that help go into LUTs, or matrices are
+    unfolded, for constant weights need none; where LUTs are short then, the least of those products go into DSPs.
     Raises FoldingError when a goal that was asked for cannot be met, with the nearest one that can, and for a
     folding that is not legal.
     """
@@ -124,7 +125,7 @@ class _Search:
         self.pixels = max(i.type.pixels for i in self.streams)
         self.fixed = check_fixed(graph, fixed)
         self.floor = max((self._fastest(n, several=True) for n in self._nodes if n.name in self.fixed), default=0)
-        self.shares = self._readers()
+        self.shares = Counter(source for node in graph.nodes for source in node.inputs)  # readers of each value
         self.designs: dict[int, _Design | None] = {}
 
     @property
@@ -188,9 +189,16 @@ class _Search:
     def design(self, goal: int) -> _Design | None:
         """The cheapest design for a goal, or None when a node is too slow at every folding."""
         if goal not in self.designs:
-            foldings = self._foldings(goal)
-            self.designs[goal] = None if foldings is None else self._design(foldings)
+            design = self._cheapest(goal, constants=False)
+            if design and design.misfit and (other := self._cheapest(goal, constants=True)) and not other.misfit:
+                design = other
+            self.designs[goal] = design
         return self.designs[goal]
+
+    def _cheapest(self, goal: int, *, constants: bool) -> _Design | None:
+        """`constants`: also of what is faster than it needs to be, so that its multipliers need no DSPs."""
+        foldings = self._foldings(goal, constants)
+        return None if foldings is None else self._design(foldings)
 
     def _design(self, foldings: dict[str, Folding]) -> _Design:
         dataflow = build(self.graph, foldings)
@@ -206,11 +214,11 @@ class _Search:
                 sized, resources, foldings = moved, lighter, foldings | moves
         return _Design(foldings, sized, resources, resources.over(self.device, self.fraction))
 
-    def _foldings(self, goal: int) -> dict[str, Folding] | None:
+    def _foldings(self, goal: int, constants: bool) -> dict[str, Folding] | None:
         tables: dict[str, _Table] = {i.name: self._input_table(i.type, goal) for i in self.streams}
         for node in self.graph.nodes:
             tables[node.name] = (
-                self._view_table(node, tables) if op_of(node).view else self._node_table(node, tables, goal)
+                self._view_table(node, tables) if op_of(node).view else self._node_table(node, tables, goal, constants)
             )
             if not tables[node.name]:
                 return None
@@ -225,13 +233,13 @@ class _Search:
     def _view_table(self, node: Node, tables: Mapping[str, _Table]) -> _Table:
         return {lanes: _Entry(e.cost, None, (lanes,)) for lanes, e in tables[node.inputs[0]].items()}
 
-    def _node_table(self, node: Node, tables: Mapping[str, _Table], goal: int) -> _Table:
+    def _node_table(self, node: Node, tables: Mapping[str, _Table], goal: int, constants: bool) -> _Table:
         op, types = op_of(node), self._types(node)
         table: _Table = {}
         streams = node.inputs[: len(node.inputs) - op.registers]
         shares = [self.shares[source] for source in streams]
         ways: dict[tuple[int, int], tuple[float, int]] = {}
-        for folding in self._options(node, goal, self._several(goal)):
+        for folding in self._options(node, goal, self._several(goal), constants):
             lanes = input_lanes(op, folding, types)
             spent = cost(op, folding, types, self.device)
             sources: list[int] = []
@@ -283,19 +291,11 @@ class _Search:
     def _types(self, node: Node) -> tuple[TensorType, ...]:
         return tuple(self.types[source] for source in node.inputs)
 
-    def _options(self, node: Node, goal: int, several: bool) -> tuple[Folding, ...]:
+    def _options(self, node: Node, goal: int, several: bool, constants: bool = False) -> tuple[Folding, ...]:
         """The foldings worth looking at; of a fixed node those it can be, at any speed."""
         op, types = op_of(node), self._types(node)
         if node.name not in self.fixed:
-            return options(op, types, goal, several)
+            return options(op, types, goal, several, constants)
         same = tuple(f for f in legal(op, types) if (f.pe, f.simd) == self.fixed[node.name])
         single = tuple(f for f in same if beat_pixels(f.lanes, types[0].channels) == 1)
         return same if several else single or same
-
-    def _readers(self) -> dict[str, int]:
-        """How many inputs read each value."""
-        counts = dict.fromkeys(self.types, 0)
-        for node in self.graph.nodes:
-            for source in node.inputs:
-                counts[source] += 1
-        return {name: max(1, count) for name, count in counts.items()}

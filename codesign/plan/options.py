@@ -18,15 +18,20 @@ BEAT = 1e-7  # price of a bit of beat: of two equal foldings, the one with narro
 
 
 @lru_cache(maxsize=4096)
-def options(op: Op, types: tuple[TensorType, ...], goal: int, several: bool) -> tuple[Folding, ...]:
+def options(
+    op: Op, types: tuple[TensorType, ...], goal: int, several: bool, constants: bool = False
+) -> tuple[Folding, ...]:
     """Foldings within the goal whose beats a channel can carry; of each (lanes, PE), only the one with least SIMD.
 
-    `several` also offers beats of several pixels, and wide beats where no nice ones meet the goal.
+    `several` also offers beats of several pixels, and wide beats where no nice ones meet the goal; `constants` those that
+    are faster than they need to be, but whose weights never change and so take no DSPs.
     """
     nice, carried = _carried(op, types, several)
     if goal == NEVER:
         return carried if several else nice
-    return _within(op, types, goal, nice) or (_within(op, types, goal, carried) if several else ())
+    return _within(op, types, goal, nice, constants) or (
+        _within(op, types, goal, carried, constants) if several else ()
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -48,10 +53,12 @@ def _carried(op: Op, types: tuple[TensorType, ...], several: bool) -> tuple[tupl
     return nice or carried, carried
 
 
-def _within(op: Op, types: tuple[TensorType, ...], goal: int, foldings: tuple[Folding, ...]) -> tuple[Folding, ...]:
+def _within(
+    op: Op, types: tuple[TensorType, ...], goal: int, foldings: tuple[Folding, ...], constants: bool
+) -> tuple[Folding, ...]:
     chosen: dict[tuple[int, int, bool], Folding] = {}
     for folding in foldings:
-        key = (folding.lanes, folding.pe, not op.work(folding, *types).roms)
+        key = (folding.lanes, folding.pe, constants and not op.work(folding, *types).roms)
         if cycles(op, folding, types) <= goal and (key not in chosen or folding.simd < chosen[key].simd):
             chosen[key] = folding
     return tuple(chosen.values())

@@ -17,6 +17,7 @@ from codesign.files import write_tree
 from codesign.ir import Graph, GraphInput, Node
 from codesign.ops import OPS, Example, Op
 from codesign.ops.fork import Fork
+from codesign.ops.matrix_vector import MatrixVector
 from codesign.plan.balance import balance
 from codesign.plan.build import build
 from codesign.plan.plan import realize
@@ -81,6 +82,26 @@ def test_multipliers_in_luts_give_the_same_codes(name: str, types: str, tmp_path
     source = "".join(emit_core(case.dataflow, namespace="any") for case in cases)
 
     assert source.count("typedef cs::lut_multiplier multiplier;") == len(cases)
+    assert run_cases(cases, tmp_path, types=types, standard="gnu++98" if types == "native" else "c++11") == []
+
+
+@pytest.mark.parametrize(
+    "types", ["native", *(pytest.param(types, marks=pytest.mark.slow) for types in ("vendor", "packed"))]
+)
+def test_constant_products_in_dsps_give_the_same_codes(types: str, tmp_path: Path) -> None:
+    cases: list[Case] = []
+    for case in cases_of(MatrixVector):
+        (process,) = (p for p in case.dataflow.processes if p.node)
+        outputs = process.op.movable(process.folding, *process.types)
+        cases += [
+            replace(case, dataflow=case.dataflow.folded({"y": replace(process.folding, dsp_pe=count)}))
+            for count in {1, outputs}
+            if outputs
+        ]
+    source = "".join(emit_core(case.dataflow, namespace="any") for case in cases)
+
+    assert len(cases) >= 8
+    assert "DSP_PE = 1," in source and "DSP_PE = 4," in source
     assert run_cases(cases, tmp_path, types=types, standard="gnu++98" if types == "native" else "c++11") == []
 
 

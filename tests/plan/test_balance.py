@@ -1,7 +1,7 @@
 """Laws of balancing: the goal is met, the device is not overfilled, and errors say what would do."""
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from graphs import depthwise_branch, lenet_branch, residual_branch
@@ -19,7 +19,7 @@ from codesign.plan import tokens
 from codesign.plan.balance import FRACTION, balance
 from codesign.plan.budget import total
 from codesign.plan.dataflow import MAX_BEAT_BITS
-from codesign.plan.fabric import spare_dsps
+from codesign.plan.fabric import spare_dsps, spare_luts
 from codesign.plan.plan import realize
 from codesign.plan.timing import simulate
 
@@ -132,6 +132,47 @@ def test_multipliers_go_into_luts_where_dsps_are_short():
     assert total(realize(graph, plan), ZYNQ).over(ZYNQ, FRACTION) == ()
     assert total(realize(graph, replace(plan, fabric=())), ZYNQ).over(ZYNQ, FRACTION) != ()
     assert balance(graph, VIRTEX).fabric == ()
+
+
+def test_matrices_are_unfolded_where_dsps_are_short_and_partly_multiply_there_where_luts_are():
+    graph = lenet_branch()
+    plan = balance(graph, ZYNQ, interval_cycles=196)
+    flow = realize(graph, plan)
+    moved = {p.node: p for p in flow.processes if p.folding.dsp_pe}
+    plain = flow.folded({node: replace(p.folding, dsp_pe=0) for node, p in moved.items()})
+
+    assert flow.bound == 196
+    assert moved
+    assert total(flow, ZYNQ).over(ZYNQ, FRACTION) == ()
+    assert total(plain, ZYNQ).lut > ZYNQ.lut * FRACTION
+    products = [p.folding.dsp_pe * p.folding.simd * p.folding.lanes // p.types[0].channels for p in moved.values()]
+    assert total(flow, ZYNQ).dsp == total(plain, ZYNQ).dsp + sum(products)
+    assert not any(f.dsp_pe for f in balance(graph, ZYNQ, interval_cycles=784).foldings.values())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_the_constant_products_that_go_into_dsps_are_the_fewest_that_help(share):
+    graph = lenet_branch()
+    flow = realize(graph, balance(graph, VIRTEX, interval_cycles=196))
+    able = {p.node: p for p in flow.processes if p.op.movable(p.folding, *p.types)}
+    assert len(able) == 2
+
+    def price(counts):
+        return total(
+            flow.folded({n: replace(able[n].folding, dsp_pe=c) for n, c in zip(able, counts, strict=True)}), VIRTEX
+        )
+
+    prices = [
+        price(counts) for counts in product(*(range(p.op.movable(p.folding, *p.types) + 1) for p in able.values()))
+    ]
+    least, most = min(p.lut for p in prices), max(p.lut for p in prices)
+    device = replace(VIRTEX, lut=least + int((most - least) * share))
+
+    found = total(flow.folded(spare_luts(flow, device, 1.0)), device)
+
+    assert found.lut <= device.lut
+    assert found.dsp == min(price.dsp for price in prices if price.lut <= device.lut)
+    assert spare_luts(flow, replace(VIRTEX, lut=least - 1), 1.0) == {}
 
 
 @pytest.fixture(scope="module")

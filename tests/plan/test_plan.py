@@ -38,6 +38,28 @@ def test_a_plan_file_round_trips(tmp_path):
     assert plan.frames_per_second == 100e6 / plan.interval_cycles
 
 
+def test_a_plan_says_which_constant_products_are_in_dsps(tmp_path):
+    plan = balance(lenet_branch(), VIRTEX, interval_cycles=196)
+    constant = plan.foldings["conv1.mac"]
+    moved = replace(plan, foldings={**plan.foldings, "conv1.mac": replace(constant, dsp_pe=2)})
+    save_plan(moved, tmp_path / "plan.json")
+
+    assert load_plan(tmp_path / "plan.json") == moved
+    assert "dsp_pe" not in plan.to_json()["foldings"]["conv1.mac"]
+    assert realize(lenet_branch(), moved).bound == plan.interval_cycles
+
+
+@pytest.mark.parametrize(
+    ("node", "count", "room"), [("conv1.mac", 7, 6), ("conv1.mac", -1, 6), ("exit1.dense.mac", 1, 0)]
+)
+def test_more_constant_outputs_in_dsps_than_there_are_are_refused(node, count, room):
+    plan = balance(lenet_branch(), VIRTEX, interval_cycles=196)
+    wrong = replace(plan, foldings={**plan.foldings, node: replace(plan.foldings[node], dsp_pe=count)})
+    with pytest.raises(FoldingError, match=f"{count} outputs of constant weights in DSPs") as caught:
+        realize(lenet_branch(), wrong)
+    assert (caught.value.where, caught.value.hint) == (node, f"there are {room} at this folding")
+
+
 def test_plans_of_before_multipliers_had_a_choice_still_load():
     plan = balance(lenet_branch(), load_device("xc7z020"))
     old = {key: value for key, value in plan.to_json().items() if key != "fabric"}
