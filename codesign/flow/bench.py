@@ -192,15 +192,16 @@ def _cascade(course: _Course, replays: list[Replay], singles: list[Replay], chos
 
 
 def _ratios(rates: dict[Key, Rate], cascade: float) -> dict[str, Any]:
-    """The cascade against each kind of software without early exits, at its best batch size and frame by frame."""
+    """The cascade against each kind of software without early exits: frameworks at their best batch size, our C++ with one
+    frame a call, as it is called for a frame that goes on; `_best` and `_batch1` have the other way for each."""
     answer: dict[str, Any] = {}
     for name, short in ((TORCH, "torch"), (ONNX, "onnx"), (CPP, "cpp")):
         speeds = {b: r.images_per_s for (each, b), r in rates.items() if each.name == name and not each.exits}
-        fastest = max(speeds.values(), default=None)
-        answer[f"{short}_images_per_s"] = None if fastest is None else round(fastest, 1)
-        answer[f"ratio_{short}"] = None if fastest is None else round(cascade / fastest, 3)
-        if 1 in speeds:
-            answer[f"ratio_{short}_batch1"] = round(cascade / speeds[1], 3)
+        fastest, single = max(speeds.values(), default=None), speeds.get(1)
+        against, other, kind = (single, fastest, "best") if name == CPP else (fastest, single, "batch1")
+        answer[f"{short}_images_per_s"] = None if against is None else round(against, 1)
+        answer[f"ratio_{short}"] = None if against is None else round(cascade / against, 3)
+        answer[f"ratio_{short}_{kind}"] = None if other is None else round(cascade / other, 3)
     return answer
 
 
