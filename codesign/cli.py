@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from codesign import __version__, cli_board, cli_calibrate, cli_cascade, cli_cost, cli_report, cli_rtl, console
-from codesign.cli_slim import widths_table
+from codesign.cli_slim import width_table, widths_table
 from codesign.errors import CodesignError, ConfigError, ToolError, VerificationError
 
 OK, DIFFERENT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     tail.add_argument("--force", action="store_true", help="emit again even if up to date")
     tail.add_argument("--frames", type=int, default=0, metavar="N", help="only the first N test frames")
-    _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split")
+    _add(commands, "evaluate", _evaluate, "accuracies, exit rate and flip rate on the test split").add_argument(
+        "--width", default="", metavar="W", help="one of several widths; by default all of them"
+    )
     cli_rtl.add_commands(commands, _add, _open)
     cli_cascade.add_commands(commands, _add, _open)
     cli_board.add_commands(commands, _add, _open)
@@ -208,8 +210,10 @@ def _tail(arguments: argparse.Namespace) -> Answer:
 def _evaluate(arguments: argparse.Namespace) -> Answer:
     from codesign.flow.evaluate import evaluate
 
-    answer = evaluate(_open(arguments))
-    if not arguments.json:
+    answer = evaluate(_open(arguments), arguments.width)
+    if not arguments.json and arguments.width:
+        width_table(answer, _cascade(answer))
+    elif not arguments.json:
         rows = [[name, 100 * answer["float"][name], 100 * answer["quantized"][name]] for name in answer["float"]]
         console.table(
             f"Accuracy on {answer['frames']} test frames, %", ("exit", "float", "integers"), rows, _cascade(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign import console
@@ -12,9 +12,7 @@ def widths_table(answer: Mapping[str, Any]) -> None:
     rows: list[list[object]] = []
     for entry in answer["widths"]:
         for name, share in entry["float"].items():
-            cost = entry["costs"].get(name, {})
-            cycles, joules = cost.get("cycles"), cost.get("energy_j")
-            costs = "" if cycles is None else f"{cycles:,.0f}", "" if joules is None else f"{1e6 * joules:.3g}"
+            costs = _costs(entry["costs"].get(name, {}))
             rows.append([f"{entry['width']:g}", name, 100 * share, 100 * entry["quantized"][name], *costs])
     storage = answer["storage"]
     note = (
@@ -23,6 +21,23 @@ def widths_table(answer: Mapping[str, Any]) -> None:
     )
     heads = ("width", "exit", "float", "integers", answer["costs"]["unit"], "uJ")
     console.table("Accuracy of every width, %", heads, rows, (note, *_steps_up(answer), *_policy(answer["policy"])))
+
+
+def width_table(answer: Mapping[str, Any], notes: Sequence[str]) -> None:
+    """One width alone."""
+    costs = answer["costs"]
+    rows = [
+        [name, 100 * share, 100 * answer["quantized"][name], *_costs(costs["exits"].get(name, {}))]
+        for name, share in answer["float"].items()
+    ]
+    title = f"Accuracy of width {answer['width']:g} on {answer['frames']} test frames, %"
+    console.table(title, ("exit", "float", "integers", costs["unit"], "uJ"), rows, notes)
+
+
+def _costs(cost: Mapping[str, Any]) -> tuple[str, str]:
+    """Cycles and microjoules of an exit, empty where nobody knows them."""
+    cycles, joules = cost.get("cycles"), cost.get("energy_j")
+    return "" if cycles is None else f"{cycles:,.0f}", "" if joules is None else f"{1e6 * joules:.3g}"
 
 
 def policy_table(answer: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ from driver import Batch, Branch
 from exits import load_units
 from tail import Tail
 
+GOES_ON = -1  # the exit of frames that nothing here was sure of
+
 
 class Answers(NamedTuple):
     """The class of every frame, the exit it stopped at (0 is the accelerator's), its confidence code there."""
@@ -33,15 +35,25 @@ class Answers(NamedTuple):
 
 
 class Cascade:
-    """An accelerator and the software behind it."""
+    """An accelerator and the software behind it: of one width, and that of a stage for each later exit.
 
-    def __init__(self, branch: Branch) -> None:
-        self.branch, board = branch, branch.board
+    `stages` are rows as in board.json, by default its own. `thresholds` has a code for every exit but the last; where there
+    is one for the last too, frames that it does not stop have `GOES_ON` as their exit.
+    """
+
+    def __init__(
+        self,
+        branch: Branch,
+        stages: list[dict[str, Any]] | None = None,
+        thresholds: list[int] | None = None,
+        width: float | None = None,
+    ) -> None:
+        self.branch, self.width, board = branch, width, branch.board
         with np.load(os.path.join(branch.folder, "exits.npz"), allow_pickle=False) as tables:
             self.units = load_units(board, tables)
-        self._stages = board["stages"]
+        self._stages = board["stages"] if stages is None else stages
         self._tails = [Tail(os.path.join(branch.folder, stage["folder"])) for stage in self._stages]
-        self.thresholds = list(board["thresholds"])
+        self.thresholds = list(board["thresholds"] if thresholds is None else thresholds)
 
     def classify(self, images_NHWC: np.ndarray) -> Answers:
         """The answers of all frames."""
@@ -49,7 +61,8 @@ class Cascade:
         parts = [None] * -(-len(images_NHWC) // size)
         with ThreadPoolExecutor(1) as worker:
             for index in range(len(parts)):
-                batch = self.branch.run(images_NHWC[index * size : (index + 1) * size], self.thresholds[0])
+                images = images_NHWC[index * size : (index + 1) * size]
+                batch = self.branch.run(images, self.thresholds[0], width=self.width)
                 parts[index] = worker.submit(self.finish, batch)
         answers = [part.result() for part in parts]
         return Answers(*(np.concatenate(columns) for columns in zip(*answers))) if answers else _none()  # noqa: B905  strict is newer than boards
@@ -65,10 +78,16 @@ class Cascade:
             values = tail.run(maps)
             classes_M, codes_M = self.units[index].evaluate(values[stage["logits"]].reshape(len(maps), -1))
             class_N[rows_M], code_N[rows_M], exit_N[rows_M] = classes_M, codes_M, index
-            if index < len(self._stages):
-                goes_on_M = ~self.units[index].decide(codes_M, self.thresholds[index])
-                rows_M, maps = rows_M[goes_on_M], values.get(stage["feature"], maps)[goes_on_M]
+            goes_on_M = ~self._stops(index, codes_M)
+            rows_M, maps = rows_M[goes_on_M], values.get(stage["feature"], maps)[goes_on_M]
+        exit_N[rows_M] = GOES_ON
         return Answers(class_N, exit_N, code_N)
+
+    def _stops(self, index: int, codes_M: np.ndarray) -> np.ndarray:
+        """Which frames stop at an exit: all where it has no threshold."""
+        if index >= len(self.thresholds):
+            return np.ones(len(codes_M), bool)
+        return self.units[index].decide(codes_M, self.thresholds[index])
 
 
 def _none() -> Answers:
@@ -76,9 +95,9 @@ def _none() -> Answers:
 
 
 def compare(answers: Answers, known: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What there is to say of the answers: shares, accuracy where labels are known, differences from known answers."""
+    """What there is to say of the answers: accuracy where labels are known, differences from known answers."""
     frames = max(1, len(answers.class_N))
-    told = {"frames": len(answers.class_N), "exit_rate": float((answers.exit_N == 0).sum() / frames)}
+    told = {"frames": len(answers.class_N)}
     if "labels" in known:
         told["accuracy"] = float((answers.class_N == known["labels"]).sum() / frames)
     if "class" in known:
@@ -105,7 +124,9 @@ def main(words: list[str] | None = None) -> int:
             for name in ("class", "exit", "code"):  # known for the folder's own threshold
                 known.pop(name, None)
         begin = time.monotonic()
-        told = compare(cascade.classify(known["images"]), known)
+        answers = cascade.classify(known["images"])
+        told = compare(answers, known)
+        told["exit_rate"] = float((answers.exit_N == 0).sum() / max(1, told["frames"]))
         told["frames_per_second"] = told["frames"] / (time.monotonic() - begin)
     if arguments.json:
         print(json.dumps(told))

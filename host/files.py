@@ -12,14 +12,14 @@ class OverlayError(Exception):
     """Files or a bitstream that do not fit together; the message says which and what to do."""
 
 
-def read_json(folder: str, name: str) -> Any:
-    """The content of a JSON file of the folder."""
+def read_json(folder: str, name: str, hint: str = "copy the overlay folder again") -> Any:
+    """The content of a JSON file of the folder. Raises OverlayError where it cannot be read."""
     path = os.path.join(folder, name)
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (OSError, ValueError) as error:
-        raise OverlayError(f"{path} cannot be read ({error}); copy the overlay folder again") from error
+        raise OverlayError(f"{path} cannot be read ({error}); {hint}") from error
 
 
 def check_files(folder: str, board: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from codesign.verify.packets import Packet, feature_packet, result_packet
 from codesign.verify.verilated import Simulation, Traffic
 
 STANDINS = Path(__file__).parent / "standins"
-SCRIPTS = ("files", "packets", "driver", "tail", "exits", "classify", "power", "benchmark")
+SCRIPTS = ("files", "packets", "driver", "tail", "exits", "classify", "policy", "power", "benchmark")
 CYCLES = 4000  # that pass between two looks at a status register
 
 
@@ -38,13 +38,13 @@ class GoldenChip:
     """
 
     def __init__(self, design: Design) -> None:
-        self._design, self.fault = design, ""
+        self._views, self.fault = design.widths or (design,), ""
         self._image, self._feature = image_word(design.dataflow), feature_word(design.dataflow)
-        self._value = design.head.node("features").inputs[0]
         self.reset()
 
     def reset(self) -> None:
         self.registers = dict.fromkeys(CONTROL.values(), 0)
+        self.registers[CONTROL["width"]] = len(self._views) - 1
         self._taken, self._running, self._done = bytearray(), False, False
         self._left: dict[str, bytes] = {}
 
@@ -58,7 +58,7 @@ class GoldenChip:
     def write(self, offset: int, value: int) -> None:
         if offset == CONTROL["control"] and value & 1 and not self._running and self.registers[CONTROL["frames"]]:
             self._taken, self._running, self._left = bytearray(), True, {}
-        elif offset in (CONTROL["frames"], CONTROL["threshold"]):
+        elif offset in (CONTROL["frames"], CONTROL["threshold"], CONTROL["width"]):
             self.registers[offset] = value
 
     def step(self, image: np.ndarray, rooms: dict[str, int]) -> tuple[int, dict[str, tuple[bytes, bool]]]:
@@ -80,17 +80,21 @@ class GoldenChip:
         return taken, brought
 
     def _answer(self) -> None:
-        frames, head = self.registers[CONTROL["frames"]], self._design.head
+        frames, width = self.registers[CONTROL["frames"]], self.registers[CONTROL["width"]]
+        view = self._views[width]
+        head, value = view.head, view.head.node("features").inputs[0]
         x = head.inputs[0].type
         words = np.frombuffer(bytes(self._taken), f"<u{self._image.container // 8}")
         images = words.reshape(-1, self._image.bits // self._image.container)[:, : self._image.lanes].astype(np.int64)
         threshold = self.registers[CONTROL["threshold"]]
         want = golden.run(
-            head, {"image": images.reshape(-1, *x.shape), "threshold": threshold}, keep=("decision", self._value)
+            head, {"image": images.reshape(-1, *x.shape), "threshold": threshold}, keep=("decision", value)
         )
         decisions_N = want["decision"].reshape(-1)
         exited_N = (decisions_N >> 47 & 1).astype(bool)
-        results, features = result_packet(decisions_N), feature_packet(want[self._value], exited_N, self._feature)
+        widths_N = np.full(frames, width) if len(self._views) > 1 else None
+        results = result_packet(decisions_N, widths_N)
+        features = feature_packet(want[value], exited_N, feature_word(view.dataflow), widths_N)
         self._left = {"m_axis_result": _bytes(results), "m_axis_feature": _bytes(features)}
         self.registers[CONTROL["frames_done"]] = frames
         self.registers[CONTROL["exits"]] = int(exited_N.sum()) + (self.fault == "miscounted")

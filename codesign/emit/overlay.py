@@ -32,7 +32,7 @@ FORMAT = "codesign-board-1"
 class SoftStage:
     """Layers behind the exit in hardware up to the next exit: the values that come out, `feature` "" behind the last.
 
-    `number` counts exits, the accelerator's being 0.
+    `number` counts exits, the accelerator's being 0; `width` is that of a network that has several.
     """
 
     number: int
@@ -41,10 +41,11 @@ class SoftStage:
     outputs: tuple[str, ...]
     logits: str
     feature: str
+    width: float | None = None
 
     @property
     def folder(self) -> str:
-        return f"tail/{self.number}"
+        return f"tail/{self.number}" if self.width is None else f"tail/w{self.width:g}/{self.number}"
 
 
 def host_folder() -> Path:
@@ -102,11 +103,13 @@ def board_info(
             for name, unit in units.items()
         ],
         "thresholds": list(thresholds),
-        "stages": [
-            {"exit": stage.exit, "folder": stage.folder, "logits": stage.logits, "feature": stage.feature}
-            for stage in stages
-        ],
+        "stages": stage_rows(stages),
     }
+
+
+def stage_rows(stages: Sequence[SoftStage]) -> list[dict[str, str]]:
+    """Stages of software as board.json has them: which exit, where its C++ lies, which values come out."""
+    return [{"exit": s.exit, "folder": s.folder, "logits": s.logits, "feature": s.feature} for s in stages]
 
 
 def tail_files(stages: Sequence[SoftStage]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from codesign.emit.overlay import (
 )
 from codesign.errors import CodesignError, ConfigError
 from codesign.files import read_json, write_json, write_tree
+from codesign.flow.board_policy import POLICY, policy_part
 from codesign.flow.dispatch import load_stages, thresholds_of
 from codesign.flow.experiment import Experiment
 from codesign.flow.hls import load_design, need_hls
+from codesign.flow.policy import load_widths
 from codesign.flow.quantize import load_samples
 from codesign.flow.records import file_hash
 from codesign.flow.rtl import load_rtl_design, load_sources, need_rtl, rtl_info
@@ -63,7 +66,9 @@ def board(experiment: Experiment, name: str = "", backend: Backend = "rtl") -> d
         write_tree(project, folder)
         write_tree(content, overlay)
         _drop_strangers(folder / "src", {Path(n).name for n in project if n.startswith("src/")})
-        _seal(overlay, {**facts, "key": key}, content)
+        if POLICY not in content:
+            (overlay / POLICY).unlink(missing_ok=True)
+        _seal(overlay, {**facts, "key": key}, content.keys() - {POLICY})
     built = (overlay / f"{info['top']}.bit").is_file()
     experiment.say(f"board: {folder}{'' if built else ', no bitstream yet'}")
     return {
@@ -118,10 +123,10 @@ def project_folder(experiment: Experiment, site: Site) -> Path:
     return experiment.folder.path / "board" / site.board.name
 
 
-def soft_stages(stages: Stages) -> list[SoftStage]:
-    """The stages behind the accelerator, which is number 0."""
+def soft_stages(stages: Stages, width: float | None = None) -> list[SoftStage]:
+    """The stages behind the accelerator, which is number 0; those of one width where there are several."""
     rows = enumerate(zip(stages.names[1:], stages.stages[1:], strict=True), 1)
-    return [SoftStage(n, name, stage.graph, stage.outputs, stage.logits, stage.feature) for n, (name, stage) in rows]
+    return [SoftStage(n, name, s.graph, s.outputs, s.logits, s.feature, width) for n, (name, s) in rows]
 
 
 def _planned_board(experiment: Experiment) -> str:
@@ -160,20 +165,24 @@ def _overlay(
     experiment: Experiment, info: Mapping[str, Any], site: Site, backend: Backend
 ) -> tuple[dict[str, Any], dict[str, str | bytes]]:
     """What board.json says of the design, and {path: content} of all else that goes to the board but the bitstream."""
-    stages = load_stages(experiment)
-    soft = soft_stages(stages)
+    cuts = load_widths(experiment)[1] if experiment.config.slim.widths else {None: load_stages(experiment)}
+    soft = {width: soft_stages(cut, width) for width, cut in cuts.items()}
+    widest, stages = list(cuts.items())[-1]
     units = dict(zip(stages.names, stages.units, strict=True))
+    assert all(cut.units == stages.units for cut in cuts.values()), "exits of all widths decide alike"
     values, _ = thresholds_of(experiment, stages)
     codes = [unit.threshold_code(value) for unit, value in zip(stages.units, values, strict=False)]
     images_NHWC = load_samples(experiment.folder)
     answers = host_maker(stages, "numpy")().answer(images_NHWC.astype(np.int64), codes)
     frames = {"images": images_NHWC, "class": answers.class_N, "exit": answers.exit_N, "code": answers.code_N}
-    return board_info(info, site, backend, soft, units, codes), {
+    policy = policy_part(experiment, {w: s for w, s in soft.items() if w is not None}, images_NHWC)
+    return {**board_info(info, site, backend, soft[widest], units, codes), **policy.facts}, {
         **host_scripts(),
-        **tail_files(soft),
+        **tail_files(list(chain(*soft.values()))),
+        **policy.files,
         "design.json": as_json(overlay_design(info)),
         "exits.npz": exit_tables(stages.units),
-        "frames.npz": npz(frames),
+        "frames.npz": npz({**frames, **policy.frames}),
     }
 
 

@@ -17,7 +17,7 @@ from codesign.flow.rtl import load_rtl_design, need_rtl
 from codesign.flow.rtlsim import compile_run
 from codesign.ir.store import load_graph
 from codesign.ops import OPS
-from codesign.runtime.accelerators import CsimAccelerator, Flows, GoldenAccelerator, RtlAccelerator
+from codesign.runtime.accelerators import CsimAccelerator, Flows, GoldenAccelerator, RtlAccelerator, Simulated
 from codesign.runtime.dispatch import Dispatcher
 from codesign.runtime.dispatch_ledger import Rules
 from codesign.runtime.dispatch_types import Accelerator, Event
@@ -86,7 +86,7 @@ def _accelerator(experiment: Experiment, stages: Stages, name: str, stack: ExitS
     return simulated(experiment, stages.expect().shape, name, stack)
 
 
-def simulated(experiment: Experiment, shape: tuple[int, int, int], name: str, stack: ExitStack) -> Accelerator | None:
+def simulated(experiment: Experiment, shape: tuple[int, int, int], name: str, stack: ExitStack) -> Simulated | None:
     """The emitted design, in C or RTL simulation, which give maps of `shape` at the widest; None for "software"."""
     if name == "software":
         return None

@@ -17,8 +17,10 @@ from codesign.runtime.dispatch_policy import PolicyDispatcher
 from codesign.runtime.dispatch_types import Event
 from codesign.runtime.policy import AGAIN, Policy, policy_from
 from codesign.runtime.policy_turns import turns_of, units_of
+from codesign.runtime.step_up import StepUp
 
 ACCELERATORS = ("golden", "csim", "rtl", "software")
+STEPPING = ("golden", "rtl")  # C simulation is one process a batch, in which nothing stays
 
 
 def tuned_policy(experiment: Experiment) -> Policy:
@@ -46,6 +48,8 @@ def open_policy(
     with open_policy(open_experiment("runs/slim")) as cascade:
         for answers in cascade.run(images):
             print(answers.exit_N, answers.class_N)      # exit: the stage of the policy
+
+    Of a causal network, frames that come alone, `rules=Rules(window=1)` and `batch=1`, step up from width to width.
     """
     if accelerator not in ACCELERATORS:
         hint = nearest(accelerator, ACCELERATORS)
@@ -59,6 +63,8 @@ def open_policy(
         shape = cuts[max(cuts)].expect().shape
         golden = accelerator == "golden"
         device = GoldenAccelerator(heads) if golden else simulated(experiment, shape, accelerator, stack)
+        if device is not None and accelerator in STEPPING and experiment.config.slim.recipe == "causal":
+            device = StepUp(device, tuple(heads))
         dispatcher = stack.enter_context(
             Dispatcher(device, first.make_host, first.expect, first.units, own, rules, on_event=on_event)
         )

@@ -35,18 +35,22 @@ class Flows:
     widths: Mapping[float, Dataflow]
     steps: tuple[Dataflow, ...] = ()
 
-    def index(self, width: float | None) -> int:
-        """What the register `width` takes; the widest's for None."""
+    def index(self, width: float | None, base: float | None = None) -> int:
+        """What the register `width` takes; the widest's for None, and with a `base` that of the step up from it."""
+        if base is not None:
+            return len(self.widths) + list(self.widths).index(base)
         return len(self.widths) - 1 if width is None else list(self.widths).index(width)
 
-    def at(self, width: float | None) -> Dataflow:
-        return list(self.widths.values())[self.index(width)]
+    def at(self, index: int) -> Dataflow:
+        """The dataflow of what the register holds."""
+        return (*self.widths.values(), *self.steps)[index]
 
 
 class Simulated(ABC):
     """What the three have in common: stopping."""
 
     width: float | None = None  # what the next run is set to, of those that have several
+    base: float | None = None  # the width from which the last frame steps up to it; see `step_up`. Not in C simulation
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -72,13 +76,25 @@ class GoldenAccelerator(Simulated):
     def __init__(self, head: Stage | Mapping[float, Stage]) -> None:
         super().__init__()
         self._heads: Mapping[float | None, Stage] = {None: head} if isinstance(head, Stage) else {**head}
+        self._kept: tuple[Codes, float | None] | None = None  # the last frame and its width
 
     def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
         head = self._heads[self.width]
         values = golden.run(
             head.graph, {head.source: images_NHWC, "threshold": threshold}, keep=("decision", head.feature)
         )
-        return transfer_of(values["decision"].reshape(-1), values[head.feature])
+        kept, self._kept = self._kept, (images_NHWC[-1:], self.width)
+        maps_NHWC = values[head.feature]
+        if self.base is not None:
+            if kept is None or kept[1] != self.base or not np.array_equal(kept[0], images_NHWC):
+                raise TransferError("raised", f"a step up from {self.base:g} of a frame that was not the last there")
+            narrow = self._heads[self.base]
+            maps_NHWC = maps_NHWC[..., narrow.graph.types[narrow.feature].channels :]
+        return transfer_of(values["decision"].reshape(-1), maps_NHWC)
+
+    def reset(self) -> None:
+        self._kept = None
+        super().reset()
 
 
 class CsimAccelerator(Simulated):
@@ -118,8 +134,9 @@ class RtlAccelerator(Simulated):
     def _run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
         kinds_N, flow, shape = None, self._dataflow, self._shape
         if self._flows is not None:
-            kinds_N = np.full(len(images_NHWC), self._flows.index(self.width), np.int64)
-            flow, shape = self._flows.at(self.width), (*shape[:2], -1)
+            index = self._flows.index(self.width, self.base)
+            kinds_N = np.full(len(images_NHWC), index, np.int64)
+            flow, shape = self._flows.at(index), (*shape[:2], -1)
         batch = run_batch(self._simulation, self._dataflow, images_NHWC.astype(np.int64), threshold, None, kinds_N)
         words_N = np.ascontiguousarray(batch.results.words_BK).view("<u8").reshape(-1)
         frames_M, maps_MHWC = read_features(batch.features.words_BK, flow, shape)

@@ -1,5 +1,5 @@
-"""policy.json: the stages of a (width, exit) cascade with their thresholds, as data. Standard library only, Python 3.8:
-boards read it too.
+"""policy.json: the stages of a (width, exit) cascade with their thresholds, as data. On a board `host/policy.py` reads
+the same file.
 
     {"stages": [{"width": 0.25, "exit": "exit1", "threshold": 0.31, "threshold_code": 1234, "rate": 0.81, ..},
                 {"width": 1.0, "exit": "final", "threshold": null, "threshold_code": null, ..}], "criterion": "entropy", ..}

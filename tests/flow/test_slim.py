@@ -59,6 +59,41 @@ def test_evaluate_prints_every_width_and_exit(run: Path, capsys: pytest.CaptureF
     assert "stepping up 0.5/final" in shown
 
 
+@pytest.mark.parametrize(("text", "width"), [("0.5", 0.5), ("1", 1.0)])
+def test_evaluate_answers_for_one_width(run: Path, capsys: pytest.CaptureFixture[str], text: str, width: float):
+    whole = json.loads((run / "metrics.json").read_text())["evaluate"]
+    assert cli.main(["evaluate", str(run), "--width", text, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    entry = next(entry for entry in whole["widths"] if entry["width"] == width)
+    assert answer["width"] == width
+    assert (answer["float"], answer["quantized"]) == (entry["float"], entry["quantized"])
+    assert answer["costs"]["exits"] == entry["costs"]
+    assert answer["cascade"]["exit"] == "exit1"
+    assert "widths" not in answer
+    if width == 1:
+        assert answer["cascade"] == whole["cascade"]
+    kept = json.loads((run / "metrics.json").read_text())
+    assert kept["evaluate"] == whole, "the answer for all widths stays"
+    assert kept[f"evaluate_{text}"]["cascade"] == answer["cascade"]
+    assert cli.main(["evaluate", str(run), "--width", text]) == 0
+    assert f"Accuracy of width {text} on 60 test frames" in " ".join(capsys.readouterr().err.split())
+
+
+def test_evaluate_refuses_what_is_no_width(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["evaluate", str(run), "--width", "0.3", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["where"], error["what"], error["hint"]) == (
+        "--width",
+        "'0.3' is not a width of this network",
+        "use 0.5, 1",
+    )
+    one = ["evaluate", str(write_config(tmp_path)), "--run", str(tmp_path / "run"), "--width", "0.5"]
+    assert cli.main(one) == 2
+    shown = capsys.readouterr().err
+    assert "this network has one width" in shown
+    assert "train:" not in shown, "told before anything is trained"
+
+
 def test_stepping_up_costs_what_its_stages_cost(run: Path):
     graphs = load_graphs(run / "graphs.json", OPS)
     weights = {w: {n: c.shape for n, c in constants_of(g).items() if n.endswith(".weights")} for w, g in graphs.items()}

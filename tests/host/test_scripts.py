@@ -18,7 +18,7 @@ from codesign.ops.exit_decision import ExitDecision
 
 SCRIPTS = sorted(host_folder().glob("*.py"))
 STDLIB = {
-    "__future__", "argparse", "concurrent", "ctypes", "fractions", "glob", "hashlib", "json", "math", "os", "platform",
+    "__future__", "argparse", "concurrent", "ctypes", "fractions", "glob", "hashlib", "itertools", "json", "math", "os", "platform",
     "subprocess", "sys", "threading", "time", "typing", "warnings",
 }  # fmt: skip
 NEW_NAMES = {  # methods and functions younger than Python 3.8
