@@ -29,7 +29,7 @@ from codesign.passes.slim import slim
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 from codesign.plan.plan import Plan
-from codesign.plan.widths import realize_widths
+from codesign.plan.widths import Size, realize_widths
 
 Channels = tuple[int, ...]  # of one value, at every width
 
@@ -175,13 +175,15 @@ def random_family(seed: int) -> tuple[Graph, ...]:
     return net.graphs(net.dense("logits", x, (3,) * widths, S16) if rng.integers(0, 2) else x)
 
 
-def flows_of(graphs: Sequence[Graph], foldings: dict[str, Folding], *, drains: bool = False) -> tuple[Dataflow, ...]:
+def flows_of(
+    graphs: Sequence[Graph], foldings: dict[str, Folding], *, drains: bool = False, size: Size = size_fifos
+) -> tuple[Dataflow, ...]:
     """The dataflows of all widths, narrow to wide, with planned FIFO depths."""
     plan = Plan("any", 100.0, foldings, {}, 1, 1, drains=drains)
-    return realize_widths(slim(graphs), plan).sized(size_fifos).widths
+    return realize_widths(slim(graphs), plan).sized(size).widths
 
 
-def random_flows(graphs: Sequence[Graph], rng: np.random.Generator) -> tuple[Dataflow, ...]:
+def random_flows(graphs: Sequence[Graph], rng: np.random.Generator, size: Size = size_fifos) -> tuple[Dataflow, ...]:
     """The dataflows at random foldings, drawn again while one of them is refused.
 
     Raises FoldingError where a map is too small for its window to change its width.
@@ -197,6 +199,6 @@ def random_flows(graphs: Sequence[Graph], rng: np.random.Generator) -> tuple[Dat
             if not node.op.view:
                 drawn[node.name] = legal[int(rng.integers(0, len(legal)))]
         try:
-            return flows_of(graphs, drawn, drains=bool(rng.integers(0, 2)))
+            return flows_of(graphs, drawn, drains=bool(rng.integers(0, 2)), size=size)
         except FoldingError:
             continue

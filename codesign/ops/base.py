@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -244,6 +244,13 @@ def per_width(values: Iterable[int]) -> int:
             raise FoldingError(f"{value} does not fit a table of 32-bit sizes")
         table |= value << 32 * index
     return table
+
+
+def grouped(unit: Unit, groups: Sequence[int]) -> Unit:
+    """The unit at several widths, of which each has so many channel groups a pixel."""
+    sizes = {"MAX_GROUPS": max(groups), "WIDTHS": len(groups), "GROUPS": per_width(groups)}
+    module = unit.module.replace("cs_", "cs_slim_", 1)
+    return replace(unit, module=module, parameters={**unit.parameters, **sizes}, widths=len(groups))
 
 
 def differing(rows: Sequence[Mapping[str, Any]]) -> set[str]:
