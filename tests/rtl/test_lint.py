@@ -56,10 +56,15 @@ def few_sizings() -> list[Sizing]:
 
 def verilator(sizings: Sequence[Sizing], folder: Path) -> list[str]:
     def command(module: str, sizes: Mapping[str, int]) -> list[str]:
-        values = [f"-G{name}={literal(value)}" for name, value in sizes.items()]
+        values = [f"-G{name}={_table(value, sizes)}" for name, value in sizes.items()]
         return ["verilator", "--lint-only", "-Wall", "-y", ".", *values, "--top-module", module, f"{module}.sv"]
 
     return _complaints(command, sizings, folder)
+
+
+def _table(value: int, sizes: Mapping[str, int]) -> str:
+    """A literal; Verilator wants one that fills a table of a number for each width."""
+    return f"{32 * sizes['WIDTHS']}'h{value:x}" if value >= 1 << 31 else literal(value)
 
 
 def icarus(sizings: Sequence[Sizing], folder: Path) -> list[str]:
