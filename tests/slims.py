@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +29,7 @@ from codesign.passes.slim import slim
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.fifos import size_fifos
 from codesign.plan.plan import Plan
-from codesign.plan.widths import realize_widths
+from codesign.plan.widths import Size, realize_widths
 
 Channels = tuple[int, ...]  # of one value, at every width
 
@@ -103,8 +103,8 @@ class Family:
         sums = self.add(f"{name}.sum", SumPool(size * size), self.window(f"{name}.window", x, size, size))
         return self.requantize(f"{name}.requantize", sums)
 
-    def depthwise(self, name: str, x: str, size: int = 3) -> str:
-        windows, channels = self.window(f"{name}.window", x, size, 1, size // 2), self.channels(x)
+    def depthwise(self, name: str, x: str, size: int = 3, stride: int = 1) -> str:
+        windows, channels = self.window(f"{name}.window", x, size, stride, size // 2), self.channels(x)
         w_CK = Constant.of(self.rng.integers(-32, 32, (channels[-1], size * size)), IntType(6))
         dots = [ChannelDot(Constant.of(w_CK.array[:count], IntType(6))) for count in channels]
         return self.requantize(f"{name}.requantize", self.add(f"{name}.dot", dots, windows))
@@ -115,9 +115,11 @@ class Family:
     def pad(self, name: str, x: str) -> str:
         return self.add(name, Pad((1, 2, 0, 1)), x)
 
-    def residual(self, name: str, x: str) -> str:
-        body = self.conv(f"{name}.conv", x, self.channels(x))
-        return self.requantize(f"{name}.requantize", self.add(f"{name}.add", Add(), body, x))
+    def residual(self, name: str, x: str, outputs: Channels | None = None) -> str:
+        """A block; one with other outputs halves the map, and its shortcut is a convolution."""
+        body = self.conv(f"{name}.conv", x, outputs or self.channels(x), stride=2 if outputs else 1)
+        short = self.conv(f"{name}.short", x, outputs, 1, 2, 0) if outputs else x
+        return self.requantize(f"{name}.requantize", self.add(f"{name}.add", Add(), body, short))
 
     def dense(self, name: str, x: str, outputs: Channels, out: IntType = U8) -> str:
         pixels = self.types[-1][x].pixels
@@ -148,6 +150,30 @@ def branches(seed: int = 0, widths: int = 3, *, causal: bool = False, criterion:
     return net.branch(feature, net.dense("logits", x, (5,) * widths, S16), criterion)
 
 
+def residual_heads(widths: int = 3, size: int = 8, *, causal: bool = False) -> tuple[Family, str, str]:
+    """A small residual network up to its logits: a block, the branch point, and a block that halves the map. Also the names of
+    the map at the branch point and of the logits."""
+    net, counts = _small(widths, size, causal)
+    feature = net.residual("block1", net.conv("stem", "image", counts(2)))
+    x = net.mean("mean", net.residual("block2", feature, counts(4)))
+    return net, feature, net.dense("logits", x, (5,) * widths, S16)
+
+
+def depthwise_heads(widths: int = 3, size: int = 8, *, causal: bool = False) -> tuple[Family, str, str]:
+    """As `residual_heads`, of separable layers: two, the branch point between them, with a border and a mean."""
+    net, counts = _small(widths, size, causal)
+    stem = net.conv("stem", "image", counts(2))
+    feature = net.conv("point1", net.depthwise("depth1", stem), counts(4), 1, 1, 0)
+    x = net.conv("point2", net.depthwise("depth2", net.pad("pad", feature), 3, 2), counts(6), 1, 1, 0)
+    return net, feature, net.dense("logits", net.mean("mean", x), (5,) * widths, S16)
+
+
+def _small(widths: int, size: int, causal: bool) -> tuple[Family, Callable[[int], Channels]]:
+    """An empty family, and the channels of a value by those of its narrowest width."""
+    net = Family(TensorType((size, size, 1), U8, 2.0**-8), widths, causal=causal)
+    return net, lambda least: tuple(least * n for n in range(1, widths + 1))
+
+
 def random_family(seed: int) -> tuple[Graph, ...]:
     """A chain of layers of random kinds and sizes that ends in a map or in logits; some widths have equal channels."""
     rng = np.random.default_rng(seed)
@@ -175,13 +201,15 @@ def random_family(seed: int) -> tuple[Graph, ...]:
     return net.graphs(net.dense("logits", x, (3,) * widths, S16) if rng.integers(0, 2) else x)
 
 
-def flows_of(graphs: Sequence[Graph], foldings: dict[str, Folding], *, drains: bool = False) -> tuple[Dataflow, ...]:
+def flows_of(
+    graphs: Sequence[Graph], foldings: dict[str, Folding], *, drains: bool = False, size: Size = size_fifos
+) -> tuple[Dataflow, ...]:
     """The dataflows of all widths, narrow to wide, with planned FIFO depths."""
     plan = Plan("any", 100.0, foldings, {}, 1, 1, drains=drains)
-    return realize_widths(slim(graphs), plan).sized(size_fifos).widths
+    return realize_widths(slim(graphs), plan).sized(size).widths
 
 
-def random_flows(graphs: Sequence[Graph], rng: np.random.Generator) -> tuple[Dataflow, ...]:
+def random_flows(graphs: Sequence[Graph], rng: np.random.Generator, size: Size = size_fifos) -> tuple[Dataflow, ...]:
     """The dataflows at random foldings, drawn again while one of them is refused.
 
     Raises FoldingError where a map is too small for its window to change its width.
@@ -197,6 +225,6 @@ def random_flows(graphs: Sequence[Graph], rng: np.random.Generator) -> tuple[Dat
             if not node.op.view:
                 drawn[node.name] = legal[int(rng.integers(0, len(legal)))]
         try:
-            return flows_of(graphs, drawn, drains=bool(rng.integers(0, 2)))
+            return flows_of(graphs, drawn, drains=bool(rng.integers(0, 2)), size=size)
         except FoldingError:
             continue

@@ -260,6 +260,13 @@ def per_width(values: Iterable[int]) -> int:
     return table
 
 
+def grouped(unit: Unit, groups: Sequence[int]) -> Unit:
+    """The unit at several widths, of which each has so many channel groups a pixel."""
+    sizes = {"MAX_GROUPS": max(groups), "WIDTHS": len(groups), "GROUPS": per_width(groups)}
+    module = unit.module.replace("cs_", "cs_slim_", 1)
+    return replace(unit, module=module, parameters={**unit.parameters, **sizes}, widths=len(groups))
+
+
 def differing(rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """The variables of a template that are not the same at every width."""
     return {name for name in rows[-1] if not all(np.array_equal(row[name], rows[-1][name]) for row in rows)}

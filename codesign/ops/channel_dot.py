@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from codesign.ops.base import (
     beat_pixels,
     differing,
     divisors,
+    per_width,
 )
 
 
@@ -137,15 +138,47 @@ class ChannelDot(Op):
         tiles = self.weights.array.reshape(channels // pe, pe, chunks, folding.simd).transpose(0, 2, 1, 3)
         return tiles.reshape(-1, pe, folding.simd)
 
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """One ROM, of the widest's tiles, of which a narrower width has the first, and a step up those behind."""
+        (windows,) = x
+        loops, unit = self._loops(folding, variants, windows), self.rtl(folding, windows)
+        tables = {name.upper(): per_width(loops[name]) for name in ("groups", "firsts")}
+        facts = {name: value for name, value in unit.parameters.items() if name != "PIXELS"}
+        return replace(
+            unit,
+            module="cs_slim_channel_dot",
+            parameters={**facts, "TURNS": windows.pixels, "WIDTHS": len(variants), **tables},
+            widths=len(variants),
+        )
+
+    def step_up(self, narrow: Variant, fresh: bool, *x: TensorType) -> tuple[Variant, bool]:
+        """The weights of the new channels."""
+        if not fresh:
+            return Variant(self, x), False
+        assert isinstance(narrow.op, ChannelDot)
+        old = len(narrow.op.weights.array)
+        new = Constant.of(self.weights.array[old:], self.weights.dtype)
+        return Variant(ChannelDot(new), x, row=old), True
+
     def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
-        """The tiles of a narrower width are the first of the widest's."""
+        facts = self.hls(folding, *x)
+        largest = max(len(facts["weights"]), facts["turns"])
+        return {**facts, **self._loops(folding, variants, *x), "largest": largest}
+
+    def _loops(self, folding: Folding, variants: tuple[Variant, ...], windows: TensorType) -> dict[str, list[int]]:
+        """The groups of every variant, and the first of its tiles among the widest's.
+
+        Raises FoldingError where a beat has other pixels at another width.
+        """
         rows = [variant.op.hls(folding, *variant.types) for variant in variants]
-        widest, groups = self.hls(folding, *x), [row["groups"] for row in rows]
         if differing(rows) - {"groups", "weights"}:
             raise FoldingError("a beat has other pixels at another width", hint="use lanes that divide all channels")
-        if any(not np.array_equal(widest["weights"][: len(row["weights"])], row["weights"]) for row in rows):
-            raise GraphError("the weights of a narrower width are not the first slice of the widest's")
-        return {**widest, "groups": groups, "largest": max(len(widest["weights"]), widest["turns"])}
+        tiles, chunks = self._tiles(folding, windows), self.weights.shape[1] // folding.simd
+        firsts = [variant.row // folding.pe * chunks for variant in variants]
+        for first, row in zip(firsts, rows, strict=True):
+            if not np.array_equal(tiles[first : first + len(row["weights"])], row["weights"]):
+                raise GraphError("the weights of a narrower width are not the first slice of the widest's")
+        return {"groups": [row["groups"] for row in rows], "firsts": firsts}
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

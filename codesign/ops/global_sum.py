@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, divisors, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, divisors, grouped, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class GlobalSum(Op):
             },
             latency=1,
         )
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        """Sums lie in a memory, since a ring of the widest's groups would come round too late."""
+        return grouped(self.rtl(folding, *x), self.slim_table("groups", folding, variants, *x)["groups"])
 
     def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
         facts = self.slim_table("groups", folding, variants, *x)

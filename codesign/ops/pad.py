@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.ir.types import Codes, IntType, TensorType
-from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, divisors, lane_foldings
+from codesign.ops.base import Example, Folding, Op, Schedule, Unit, Variant, Work, divisors, grouped, lane_foldings
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,9 @@ class Pad(Op):
             "GROUPS": image.channels // folding.lanes,
         }
         return Unit("cs_pad", sizes | dict(zip(("TOP", "LEFT", "BOTTOM", "RIGHT"), self.pads, strict=True)), latency=0)
+
+    def slim_rtl(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Unit:
+        return grouped(self.rtl(folding, *x), self.slim_table("groups", folding, variants, *x)["groups"])
 
     def slim_hls(self, folding: Folding, variants: tuple[Variant, ...], *x: TensorType) -> Mapping[str, Any]:
         out = self.infer(*x)

@@ -1,5 +1,4 @@
-// A frame inside a border of zeros. The border over a frame waits for the frame's first beat, so that nothing of a frame
-// that never comes is in the design. Cycles: 0.
+// A frame inside a border of zeros; cs_pad_border says when. Cycles: 0.
 `default_nettype none
 module cs_pad #(
     parameter X_WIDTH = 8,
@@ -21,36 +20,39 @@ module cs_pad #(
     output wire               y_valid,
     output wire [X_WIDTH-1:0] y_data
 );
-    localparam ALL_ROWS = TOP + ROWS + BOTTOM;
-    localparam ALL_COLUMNS = LEFT + COLUMNS + RIGHT;
-    localparam R_BITS = $clog2(ALL_ROWS + 1);
-    localparam C_BITS = $clog2(ALL_COLUMNS + 1);
     localparam G_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1;
 
-    logic [R_BITS-1:0] row;
-    logic [C_BITS-1:0] column;
     logic [G_BITS-1:0] group;
     wire               pixel_ends = group == G_BITS'(GROUPS - 1);
-    wire               row_ends = pixel_ends && column == C_BITS'(ALL_COLUMNS - 1);
-    wire               first = row == '0 && column == '0 && group == '0;
-    // Counted from the frame's corner, what lies before it is far behind it.
-    wire               shown = R_BITS'(row - R_BITS'(TOP)) < R_BITS'(ROWS) && C_BITS'(column - C_BITS'(LEFT)) < C_BITS'(COLUMNS);
-    wire               start = y_room && (x_valid || !(first || shown));
-    assign x_ready = start && shown;
-    assign y_claim = start;
-    assign y_valid = start;
-    assign y_data = shown ? x_data : '0;
-
+    // verilator lint_off UNUSEDSIGNAL
+    wire               frame_ends;
+    // verilator lint_on UNUSEDSIGNAL
     always_ff @(posedge aclk) begin
-        if (!aresetn) begin
-            row    <= '0;
-            column <= '0;
-            group  <= '0;
-        end else if (start) begin
-            group <= pixel_ends ? '0 : group + 1'b1;
-            if (pixel_ends) column <= row_ends ? '0 : column + 1'b1;
-            if (row_ends) row <= row == R_BITS'(ALL_ROWS - 1) ? '0 : row + 1'b1;
-        end
+        if (!aresetn) group <= '0;
+        else if (y_claim) group <= pixel_ends ? '0 : group + 1'b1;
     end
+
+    cs_pad_border #(
+        .X_WIDTH(X_WIDTH),
+        .ROWS   (ROWS),
+        .COLUMNS(COLUMNS),
+        .TOP    (TOP),
+        .LEFT   (LEFT),
+        .BOTTOM (BOTTOM),
+        .RIGHT  (RIGHT)
+    ) border (
+        .aclk        (aclk),
+        .aresetn     (aresetn),
+        .pixel_starts(group == '0),
+        .pixel_ends  (pixel_ends),
+        .frame_ends  (frame_ends),
+        .x_data      (x_data),
+        .x_valid     (x_valid),
+        .x_ready     (x_ready),
+        .y_room      (y_room),
+        .y_claim     (y_claim),
+        .y_valid     (y_valid),
+        .y_data      (y_data)
+    );
 endmodule
 `default_nettype wire

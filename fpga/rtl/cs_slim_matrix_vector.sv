@@ -54,6 +54,7 @@ module cs_slim_matrix_vector #(
     localparam ACCUMULATES = PIXELS * MAX_BEATS * CHUNKS > 1 ? 1 : 0;
     localparam D = SUMMED + ACCUMULATES;
     localparam F_BITS = $clog2(MAX_FOLDS + 1);
+    localparam S_BITS = MAX_FOLDS > 1 ? $clog2(MAX_FOLDS) : 1;
     localparam C_BITS = CHUNKS > 1 ? $clog2(CHUNKS) : 1;
     localparam B_BITS = $clog2(MAX_BEATS + 1);
     localparam P_COUNT_BITS = PIXELS > 1 ? $clog2(PIXELS) : 1;
@@ -176,19 +177,17 @@ module cs_slim_matrix_vector #(
                 .y   (sum)
             );
             if (ACCUMULATES != 0) begin : g_accumulate
-                wire  [Y_BITS-1:0] old;
-                wire  [Y_BITS-1:0] total = (fresh ? '0 : old) + sum;
-                logic [Y_BITS-1:0] newest;
-                always_ff @(posedge aclk) if (moves) newest <= total;
-                if (MAX_FOLDS > 1) begin : g_memory
-                    localparam S_BITS = $clog2(MAX_FOLDS);
-                    (* ram_style = "distributed" *) logic [Y_BITS-1:0] sums[MAX_FOLDS];
-                    always_ff @(posedge aclk) if (moves) sums[place[S_BITS-1:0]] <= total;
-                    assign old = sums[place[S_BITS-1:0]];
-                end else begin : g_register
-                    assign old = newest;
-                end
-                assign y_data[o*Y_BITS+:Y_BITS] = newest;
+                cs_slim_sums #(
+                    .Y_BITS(Y_BITS),
+                    .PLACES(MAX_FOLDS)
+                ) total (
+                    .aclk (aclk),
+                    .moves(moves),
+                    .fresh(fresh),
+                    .place(place[S_BITS-1:0]),
+                    .x    (sum),
+                    .y    (y_data[o*Y_BITS+:Y_BITS])
+                );
             end else begin : g_direct
                 assign y_data[o*Y_BITS+:Y_BITS] = sum;
             end

@@ -31,10 +31,11 @@ Step:
     }
 }
 
-// The tiles of a narrower width are the first of the widest's.
+// The tiles of a narrower width are the first of the widest's; those of a step up lie behind.
 template <class C>
 void slim_channel_dot(hls::stream<typename C::X::type>& x, hls::stream<typename C::Y::type>& y, hls::stream<typename C::T::type>& width,
-                      const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], const typename C::count_t (&groups)[C::WIDTHS], unsigned frames) {
+                      const typename C::w_t (&weights)[C::TILES][C::PE][C::SIMD], const typename C::count_t (&groups)[C::WIDTHS],
+                      const typename C::count_t (&firsts)[C::WIDTHS], unsigned frames) {
 #pragma HLS INLINE
     typename C::y_t sums[C::PIXELS][C::PE];
 #pragma HLS ARRAY_PARTITION variable=sums complete dim=0
@@ -51,7 +52,7 @@ Step:
         const bool last_group = last_fold && group + 1 == groups[now];
         if (fold == 0 && chunk == 0) held = x.read();
         typename C::Y::type out;
-        channel_dot_step<C>(held, weights, int(tile), sums, chunk == 0, out);
+        channel_dot_step<C>(held, weights, int(firsts[now] + tile), sums, chunk == 0, out);
         if (last_chunk) y.write(out);
         if (C::CHUNKS * C::FOLDS > 1) C::X::shift(held, last_chunk ? int(C::SIMD + (C::PE - 1) * C::CHUNKS * C::SIMD) : int(C::SIMD));
 

@@ -1,4 +1,7 @@
-"""Runs golden inputs through RTL cores of whole dataflows, many in one Verilator model, between plain streams."""
+"""Runs golden inputs through RTL cores of whole dataflows, many in one Verilator model, between plain streams.
+
+A core is of one graph, or of the graphs of several widths; then `codes` say which a frame has, as indices under "width".
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 from codesign.emit.rtl import RtlDesign, emit_rtl_core
 from codesign.ir import Codes, Graph
 from codesign.plan.dataflow import Channel, Dataflow
+from codesign.plan.widths import kinds_of
 from codesign.verify import golden
 from codesign.verify.verilated import Interface, Library, Simulation, Stream, Traffic, compile_rtl
 
@@ -23,7 +27,7 @@ needs_verilator = pytest.mark.skipif(shutil.which("verilator") is None, reason="
 class Cores:
     """Compiled cores, side by side; each has one input and one or more outputs."""
 
-    graphs: tuple[Graph, ...]
+    families: tuple[tuple[Graph, ...], ...]
     flows: tuple[Dataflow, ...]
     library: Library
 
@@ -40,12 +44,17 @@ class Cores:
         self, codes: Sequence[dict[str, Codes]], stall: int, seed: int
     ) -> tuple[list[str], list[list[np.ndarray]]]:
         frames = len(next(iter(codes[0].values())))
+        wants = [_wanted(family, values) for family, values in zip(self.families, codes, strict=True)]
         sent, came = [], []
-        for graph, flow, values in zip(self.graphs, self.flows, codes, strict=True):
-            names = [i.name for i in graph.inputs if i.kind == "stream"]
+        for family, flow, values, want in zip(self.families, self.flows, codes, wants, strict=True):
+            names = [i.name for i in family[-1].inputs if i.kind == "stream"]
             for name, c in zip(names, map(flow.channel, flow.inputs), strict=True):
                 sent.append(Traffic(pack(values[name].reshape(-1, c.lanes), c.dtype.bits), stall))
-            came.append([_room(flow.channel(name), frames, stall) for name in flow.outputs])
+            if len(family) > 1:
+                sent.append(Traffic(values["width"].astype(np.uint32)[:, None], stall))
+            came.append(
+                [_room(flow.channel(name), codes, stall) for name, codes in zip(flow.outputs, want, strict=True)]
+            )
         registers = [int(codes[0][r.name].item()) for r in self.flows[0].registers]
         with Simulation(self.library) as simulation:
             simulation.seed(seed)
@@ -55,14 +64,14 @@ class Cores:
             assert simulation.excess() == 0
         bad = [
             line
-            for graph, flow, values, row in zip(self.graphs, self.flows, codes, came, strict=True)
-            for line in _differences(graph, flow, values, row)
+            for family, flow, want, row in zip(self.families, self.flows, wants, came, strict=True)
+            for line in _differences(family[-1], flow, want, row)
         ]
         return bad, [[t.cycles.astype(np.int64) - begin for t in row] for row in came]
 
 
-def compile_cores(graphs: Sequence[Graph], flows: Sequence[Dataflow], folder: Path) -> Cores:
-    """The cores of these dataflows under one top; a core with registers must be alone."""
+def compile_cores(graphs: Sequence[Graph | tuple[Graph, ...]], flows: Sequence[Dataflow], folder: Path) -> Cores:
+    """The cores of these dataflows under one top, of several widths the widest's; a core with registers must be alone."""
     assert len(flows) == 1 or not any(flow.registers for flow in flows)
     files: dict[str, str] = {}
     streams: tuple[list[Stream], list[Stream]] = ([], [])
@@ -70,10 +79,13 @@ def compile_cores(graphs: Sequence[Graph], flows: Sequence[Dataflow], folder: Pa
         files |= emit_rtl_core(flow, top=f"c{number}").files
         for side, names, found in zip("sm", (flow.inputs, flow.outputs), streams, strict=True):
             found += [Stream(f"{side}_c{number}_{name}", flow.channel(name).width) for name in names]
+        if bits := _token_bits(flow):
+            streams[0].append(Stream(f"s_c{number}_width", bits))
     files["bundle.sv"] = _bundle(flows)
     interface = Interface(tuple(streams[0]), tuple(streams[1]), registers=tuple(r.name for r in flows[0].registers))
     library = compile_rtl(RtlDesign("bundle", files), interface, folder, optimize="-O1")
-    return Cores(tuple(graphs), tuple(flows), library)
+    families = tuple((graph,) if isinstance(graph, Graph) else graph for graph in graphs)
+    return Cores(families, tuple(flows), library)
 
 
 def _bundle(flows: Sequence[Dataflow]) -> str:
@@ -83,9 +95,12 @@ def _bundle(flows: Sequence[Dataflow]) -> str:
     for number, flow in enumerate(flows):
         links = {name: name for name in ("aclk", "aresetn", "start", "frames", *(r.name for r in flow.registers))}
         links["idle"] = ""
-        for side, names in (("s", flow.inputs), ("m", flow.outputs)):
+        widths = {name: flow.channel(name).width for name in (*flow.inputs, *flow.outputs)}
+        if bits := _token_bits(flow):
+            widths["width"] = bits
+        for side, names in (("s", [name for name in widths if name not in flow.outputs]), ("m", flow.outputs)):
             for name in names:
-                vector = f"[{flow.channel(name).width - 1}:0] "
+                vector = f"[{widths[name] - 1}:0] "
                 into, out = ("input", "output") if side == "s" else ("output", "input")
                 own, outer = f"{side}_{name}", f"{side}_c{number}_{name}"
                 ports += [
@@ -98,13 +113,32 @@ def _bundle(flows: Sequence[Dataflow]) -> str:
     return f"module bundle (\n    {', '.join(ports)}\n);\n{cores}endmodule\n"
 
 
-def _differences(graph: Graph, flow: Dataflow, values: dict[str, Codes], row: Sequence[Traffic]) -> list[str]:
-    want = golden.run(graph, values, keep=list(graph.outputs))
+def _token_bits(flow: Dataflow) -> int:
+    return (kinds_of(flow)[0] - 1).bit_length()
+
+
+def _wanted(family: tuple[Graph, ...], values: dict[str, Codes]) -> list[Codes]:
+    """The codes of every output, frame after frame."""
+    inputs = {name: codes for name, codes in values.items() if name != "width"}
+    widths_N = values.get("width", np.zeros(len(next(iter(values.values()))), np.int64))
+    found = golden.run_widths(family, inputs, widths_N, keep=family[-1].outputs)
+    return [
+        np.concatenate(
+            [
+                codes[:, :, : family[width].types[name].channels].reshape(-1)
+                for codes, width in zip(found[name], widths_N.tolist(), strict=True)
+            ]
+        )
+        for name in family[-1].outputs
+    ]
+
+
+def _differences(graph: Graph, flow: Dataflow, want: Sequence[Codes], row: Sequence[Traffic]) -> list[str]:
     bad = []
-    for name, channel, traffic in zip(graph.outputs, map(flow.channel, flow.outputs), row, strict=True):
-        got = unpack(traffic.beats, channel).reshape(want[name].shape)
-        if not np.array_equal(got, want[name]):
-            bad.append(f"{graph.name}.{name}: {int((got != want[name]).sum())} of {got.size} codes are wrong")
+    for name, channel, codes, traffic in zip(graph.outputs, map(flow.channel, flow.outputs), want, row, strict=True):
+        got = unpack(traffic.beats, channel).reshape(-1)
+        if not np.array_equal(got, codes):
+            bad.append(f"{graph.name}.{name}: {int((got != codes).sum())} of {got.size} codes are wrong")
     return bad
 
 
@@ -125,7 +159,6 @@ def unpack(words: np.ndarray, channel: Channel) -> Codes:
     return (ones.reshape(len(words), channel.lanes, bits).astype(np.int64) * weights).sum(axis=2)
 
 
-def _room(channel: Channel, frames: int, stall: int) -> Traffic:
-    beats = frames * channel.beats
-    words = -(-channel.width // 32)
+def _room(channel: Channel, codes: Codes, stall: int) -> Traffic:
+    beats, words = len(codes) // channel.lanes, -(-channel.width // 32)
     return Traffic(np.zeros((beats, words), np.uint32), stall, cycles=np.zeros(beats, np.uint64))

@@ -27,7 +27,7 @@ MUTANTS = {
     "a beat leaves early": ("width_converter", "cs_split_beats", "start && ends", "start"),
     "room asked for needlessly": ("width_converter", "cs_join_beats", "(!ends || y_room)", "y_room"),
     "frames mix": ("global_sum", "cs_global_sum", "first ? '0 : ", ""),
-    "border ahead of the frame": ("pad", "cs_pad", "(first || shown)", "shown"),
+    "border ahead of the frame": ("pad", "cs_pad_border", "(first || shown)", "shown"),
     "one stream not waited for": ("add", "cs_add", "a_valid && b_valid", "a_valid"),
     "sums move in a stall": ("channel_dot", "cs_channel_dot", "if (moves) ", ""),
     "weights of one channel": ("channel_dot", "cs_channel_dot", "o%PE", "0"),

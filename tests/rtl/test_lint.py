@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from slims import depthwise_heads, flows_of, residual_heads
 
 from codesign.emit.rtl import library_folder
 from codesign.emit.rtl_text import instance, literal
@@ -22,7 +23,8 @@ Sizing = tuple[str, Mapping[str, int]]  # a module and its parameters
 
 
 def all_sizings() -> Iterator[Sizing]:
-    """Every module that no other has inside, as it is, and every unit with the sizes of every example at every folding."""
+    """Every module that no other has inside, as it is, and every unit with the sizes of every example at every folding, and those
+    of several widths with the sizes of small networks."""
     texts = {path.stem: path.read_text() for path in sorted(library_folder().glob("*.sv"))}
     inner = {name for name in texts for other in texts if other != name and re.search(rf"\b{name}\b", texts[other])}
     yield from ((name, {}) for name in texts if name not in inner)
@@ -32,6 +34,12 @@ def all_sizings() -> Iterator[Sizing]:
                 unit = example.op.rtl(folding, *example.inputs)
                 for memory in ({},) if unit.memory is None else ({"BLOCK": 0}, {"BLOCK": 1}):
                     yield unit.module, {**unit.parameters, **memory}
+    for heads in (residual_heads, depthwise_heads):
+        net, _, logits = heads()
+        for process in flows_of(net.graphs(logits), {})[-1].processes:
+            unit = process.op.rtl(process.folding, *process.types)
+            if unit.widths > 1:
+                yield unit.module, unit.parameters
 
 
 def few_sizings() -> list[Sizing]:
@@ -48,10 +56,15 @@ def few_sizings() -> list[Sizing]:
 
 def verilator(sizings: Sequence[Sizing], folder: Path) -> list[str]:
     def command(module: str, sizes: Mapping[str, int]) -> list[str]:
-        values = [f"-G{name}={literal(value)}" for name, value in sizes.items()]
+        values = [f"-G{name}={_table(value, sizes)}" for name, value in sizes.items()]
         return ["verilator", "--lint-only", "-Wall", "-y", ".", *values, "--top-module", module, f"{module}.sv"]
 
     return _complaints(command, sizings, folder)
+
+
+def _table(value: int, sizes: Mapping[str, int]) -> str:
+    """A literal; Verilator wants one that fills a table of a number for each width."""
+    return f"{32 * sizes['WIDTHS']}'h{value:x}" if value >= 1 << 31 else literal(value)
 
 
 def icarus(sizings: Sequence[Sizing], folder: Path) -> list[str]:

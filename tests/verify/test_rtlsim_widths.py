@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl.cores import needs_verilator
-from slims import branches
+from slims import branches, depthwise_heads, residual_heads
 from verify.test_rtlsim import images
 
 from codesign.devices import load_device
@@ -39,11 +39,33 @@ MUTANTS = {
     "what is kept comes in too": ("cs_slim_keep", "x_ready = start && !old", "x_ready = start && x_valid"),
     "the register at any time": ("cs_slim_image_port", "width_valid = moves && heads", "width_valid = moves"),
 }
+SEPARABLE_MUTANTS = {
+    "groups of another width": ("cs_slim_pad", "GROUPS[32*width_data+:32]", "GROUPS[0+:32]"),
+    "a border's token that leaves early": ("cs_slim_pad", "y_claim && frame_ends", "y_claim && pixel_ends"),
+    "sums of other places": ("cs_slim_sums", "old = memory[place]", "old = memory[0]"),
+    "a token that leaves early": ("cs_slim_global_sum", "width_ready = y_claim && pixel_ends", "width_ready = y_claim"),
+    "weights of the first group": ("cs_slim_channel_dot", "+ base +", "+"),
+    "weights of old channels": ("cs_slim_channel_dot", "FIRSTS[32*width_data+:32]", "FIRSTS[0+:32]"),
+}
+EVERY_MUTANT = {name: (row, "plain") for name, row in MUTANTS.items()}
+EVERY_MUTANT |= {name: (row, "separable") for name, row in SEPARABLE_MUTANTS.items()}
+# The kinds of networks, and intervals that fold them differently.
+INTERVALS = [
+    ("plain", 192),
+    ("plain", 600),
+    ("residual", 600),
+    ("residual", 2000),
+    ("separable", 600),
+    ("separable", 2000),
+]
 
 
-def networks(*, causal: bool = False) -> tuple[Graph, ...]:
+def networks(kind: str = "plain", *, causal: bool = False) -> tuple[Graph, ...]:
     """Heads whose decisions show every logit's last bit: the confidence is the lead of the largest."""
-    return branches(causal=causal, criterion="margin")
+    if kind == "plain":
+        return branches(causal=causal, criterion="margin")
+    net, feature, logits = (residual_heads if kind == "residual" else depthwise_heads)(causal=causal)
+    return net.branch(feature, logits, "margin")
 
 
 def middle(heads: tuple[Graph, ...], image_NHWC: Codes) -> int:
@@ -94,9 +116,9 @@ def steps_up(widths: int, frames: int, seed: int = 0) -> tuple[np.ndarray, np.nd
 
 @needs_verilator
 @pytest.mark.slow
-@pytest.mark.parametrize("interval", [192, 600])
-def test_every_width_is_right_and_takes_the_computed_cycles(interval: int, tmp_path: Path) -> None:
-    heads = networks()
+@pytest.mark.parametrize(("kind", "interval"), INTERVALS)
+def test_every_width_is_right_and_takes_the_computed_cycles(kind: str, interval: int, tmp_path: Path) -> None:
+    heads = networks(kind)
     _, flows = designed(heads, interval)
     image_NHWC, rng = images(heads[-1], 60), np.random.default_rng(1)
     threshold = middle(heads, image_NHWC)
@@ -121,9 +143,11 @@ def test_every_width_is_right_and_takes_the_computed_cycles(interval: int, tmp_p
 
 @needs_verilator
 @pytest.mark.slow
-def test_a_step_up_is_the_wider_network_and_costs_the_difference(tmp_path: Path) -> None:
-    heads = networks(causal=True)
-    _, flows = designed(heads, 300, step_up=True)
+@pytest.mark.parametrize(("kind", "interval"), [("plain", 300), ("residual", 600), ("separable", 600)])
+def test_a_step_up_is_the_wider_network(kind: str, interval: int, tmp_path: Path) -> None:
+    """In the plain network it costs the difference, where no keep that passes a map on takes longer."""
+    heads = networks(kind, causal=True)
+    _, flows = designed(heads, interval, step_up=True)
     image_NHWC, kinds = images(heads[-1], 40), kinds_of(heads, step_up=True)
     threshold = middle(heads, image_NHWC)
 
@@ -134,7 +158,7 @@ def test_a_step_up_is_the_wider_network_and_costs_the_difference(tmp_path: Path)
                 kinds, flows.widest, simulation, image_NHWC[images_N], kinds_N, threshold, stalls
             )
             assert found == (0, 0, None)
-        for step in range(len(heads) - 1):
+        for step in range(len(heads) - 1 if kind == "plain" else 0):
             kinds_N = np.tile([step, len(heads) + step], 20)
             batch, found = check_rtl_widths(
                 kinds, flows.widest, simulation, np.repeat(image_NHWC[:20], 2, axis=0), kinds_N, threshold
@@ -147,14 +171,15 @@ def test_a_step_up_is_the_wider_network_and_costs_the_difference(tmp_path: Path)
 
 @needs_verilator
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", EVERY_MUTANT)
 def test_a_wrong_unit_is_seen(mutant: str, tmp_path: Path) -> None:
-    heads = networks(causal=True)
-    _, flows = designed(heads, 300, step_up=True)
+    edit, kind = EVERY_MUTANT[mutant]
+    heads = networks(kind, causal=True)
+    _, flows = designed(heads, 300 if kind == "plain" else 2000, step_up=True)
     image_NHWC = images(heads[-1], 24)
     images_N, kinds_N = steps_up(len(heads), 24)
     kinds = kinds_of(heads, step_up=True)
-    with simulated(flows, tmp_path, MUTANTS[mutant]) as simulation:
+    with simulated(flows, tmp_path, edit) as simulation:
         try:
             found = check_rtl_widths(kinds, flows.widest, simulation, image_NHWC[images_N], kinds_N, 0)[1]
         except VerificationError:  # it stops, or says too much

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from slims import branches, flows_of
+from slims import Family, branches, depthwise_heads, flows_of, residual_heads
 
 from codesign.emit.hls import compat_folder, emit_hls
 from codesign.emit.lint import lint
@@ -20,9 +21,13 @@ from codesign.errors import GraphError, VerificationError
 from codesign.files import write_tree
 from codesign.ir import Codes, Graph
 from codesign.ops.base import Folding
+from codesign.passes.slim import slim
 from codesign.plan.dataflow import Channel, Dataflow
+from codesign.plan.fifos import size_fifos
+from codesign.plan.plan import Plan
 from codesign.plan.ports import feature_word, image_word
 from codesign.plan.timing import schedule
+from codesign.plan.widths import realize_widths
 from codesign.verify import golden
 from codesign.verify.builds import Build, compile_csim
 from codesign.verify.csim import CsimReport, Widths, check, simulate
@@ -194,6 +199,33 @@ def test_the_report_names_layer_and_frame_where_widths_change(tmp_path: Path) ->
 
     assert report.first_difference is not None
     assert (report.first_difference.layer, report.first_difference.frame) == ("conv1.requantize", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [residual_heads, depthwise_heads])
+def test_residual_and_separable_networks_step_up(
+    network: Callable[..., tuple[Family, str, str]], tmp_path: Path
+) -> None:
+    """Every frame begins at the narrowest width and steps up to the widest."""
+    net, feature, logits = network(causal=True)
+    own = net.branch(feature, logits, "margin")
+    graphs = slim(own, step_up=True)
+    flows = realize_widths(graphs, Plan("any", 100.0, {}, {}, 1, 1)).sized(size_fifos)
+    narrow, firsts = flows.widths[:-1], tuple(head.types[feature].channels for head in own[:-1])
+    write_tree(
+        emit_hls(
+            flows.widest, top="net", exit_name="exit1", device="any", clock_mhz=100, narrow=narrow, steps=flows.steps
+        ),
+        tmp_path,
+    )
+    kinds_N = np.tile([0, WIDTHS, WIDTHS + 1], 8)
+    widths = Widths(kinds_N, narrow, own[:-1], flows.steps, firsts)
+
+    build = compile_csim(tmp_path, "net", optimize="-O0")
+    image = np.repeat(frames(8), WIDTHS, axis=0)
+    report = check(own[-1], flows.widest, build, image, THRESHOLD, widths=widths)
+
+    assert (report.mismatched_codes, report.first_difference) == (0, None)
 
 
 def with_answers(flows: tuple[Dataflow, ...]) -> Files:
