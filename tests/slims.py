@@ -140,11 +140,14 @@ class Family:
         return tuple(Graph(f"w{at}", inputs, tuple(nodes), outputs, exits) for at, nodes in enumerate(self.nodes))
 
 
-def branches(seed: int = 0, widths: int = 3, *, causal: bool = False, criterion: str = "entropy") -> tuple[Graph, ...]:
-    """The heads of a small network: conv and pool, and behind the branch point a padded conv, a pool and two dense layers."""
+def branches(
+    seed: int = 0, widths: int = 3, *, causal: bool = False, criterion: str = "entropy", stem: Channels | None = None
+) -> tuple[Graph, ...]:
+    """The heads of a small network: conv and pool, and behind the branch point a padded conv, a pool and two dense layers.
+    `stem` are the channels at the branch point."""
     counts = tuple(range(1, widths + 1))
     net = Family(TensorType((8, 8, 1), U8, 2.0**-8), widths, seed, causal)
-    feature = net.max_pool("pool1", net.conv("conv1", "image", tuple(2 * n for n in counts)))
+    feature = net.max_pool("pool1", net.conv("conv1", "image", stem or tuple(2 * n for n in counts)))
     x = net.max_pool("pool2", net.conv("conv2", feature, tuple(4 * n for n in counts)))
     x = net.dense("hidden", x, tuple(3 * n for n in counts))
     return net.branch(feature, net.dense("logits", x, (5,) * widths, S16), criterion)

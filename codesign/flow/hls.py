@@ -26,7 +26,7 @@ from codesign.plan.dataflow import Dataflow
 from codesign.plan.names import Names
 from codesign.plan.plan import Plan, load_plan, realize
 from codesign.plan.ports import feature_word
-from codesign.plan.widths import realize_widths
+from codesign.plan.widths import first_sent, realize_widths
 from codesign.verify import golden
 
 TESTBENCH_FRAMES = 8  # enough for several batches, few enough for RTL cosimulation
@@ -124,8 +124,8 @@ def load_design(experiment: Experiment) -> Design:
 
 
 def _step(narrow: View, wide: View, flow: Dataflow) -> View:
-    old = narrow.head.types[narrow.head.node("features").inputs[0]].channels
-    return View(wide.width, wide.head, flow, narrow.width, old)
+    first = first_sent(*(view.head.types[view.head.node("features").inputs[0]].channels for view in (narrow, wide)))
+    return View(wide.width, wide.head, flow, narrow.width, first)
 
 
 def _emit(experiment: Experiment, key: str) -> None:

@@ -64,7 +64,7 @@ def open_policy(
         golden = accelerator == "golden"
         device = GoldenAccelerator(heads) if golden else simulated(experiment, shape, accelerator, stack)
         if device is not None and accelerator in STEPPING and experiment.config.slim.recipe == "causal":
-            device = StepUp(device, tuple(heads))
+            device = StepUp(device, {w: head.graph.types[head.feature].channels for w, head in heads.items()})
         dispatcher = stack.enter_context(
             Dispatcher(device, first.make_host, first.expect, first.units, own, rules, on_event=on_event)
         )

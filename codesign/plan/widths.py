@@ -72,6 +72,12 @@ def _narrow(graph: Graph, plan: Plan, widest: Dataflow) -> Dataflow:
     return replace(flow, processes=drained).with_depths(plan.depths)
 
 
+def first_sent(old: int, new: int) -> int:
+    """The first channel of the map that a step up sends, by the map's channels at both widths: behind those that were there,
+    or 0, all of them, where the map does not grow."""
+    return old if new > old else 0
+
+
 def kinds_of(dataflow: Dataflow) -> tuple[int, int]:
     """How many kinds of frames a design knows, and how many of them are widths; the rest step up. (1, 1) for one width."""
     slim = [p.op for p in dataflow.processes if isinstance(p.op, Slim)]

@@ -18,6 +18,7 @@ from codesign.ir.types import Codes
 from codesign.plan.dataflow import Dataflow
 from codesign.plan.design import TRAILER_FRAME
 from codesign.plan.ports import RESULT_WIDTH_LOW, feature_word
+from codesign.plan.widths import first_sent
 from codesign.runtime.dispatch_types import Transfer, TransferError
 from codesign.runtime.stages import Stage
 from codesign.verify import golden
@@ -89,7 +90,7 @@ class GoldenAccelerator(Simulated):
             if kept is None or kept[1] != self.base or not np.array_equal(kept[0], images_NHWC):
                 raise TransferError("raised", f"a step up from {self.base:g} of a frame that was not the last there")
             narrow = self._heads[self.base]
-            maps_NHWC = maps_NHWC[..., narrow.graph.types[narrow.feature].channels :]
+            maps_NHWC = maps_NHWC[..., first_sent(narrow.graph.types[narrow.feature].channels, maps_NHWC.shape[-1]) :]
         return transfer_of(values["decision"].reshape(-1), maps_NHWC)
 
     def reset(self) -> None:

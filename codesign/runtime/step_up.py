@@ -7,7 +7,7 @@ that very frame. Here the last frame is remembered and compared by its codes: wh
 # Legend: M frames that go on; H, W, C rows, columns, channels.
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -15,12 +15,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from codesign.ir.types import Codes
+from codesign.plan.widths import first_sent
 from codesign.runtime.dispatch_types import Accelerator, Transfer
 
 
 class Steps(Accelerator, Protocol):
     """An accelerator that, where `base` is set, steps its last frame up from that width to `width`, and then sends the maps of
-    new channels alone."""
+    new channels alone (`first_sent`)."""
 
     base: float | None
 
@@ -37,21 +38,23 @@ class StepUp:
     """An `Accelerator` of several widths that steps up where it can: a batch of one frame, the same as the batch before, one
     width wider. All else runs as it is; transfers are those of the wider width in any case."""
 
-    def __init__(self, device: Steps, widths: Sequence[float]) -> None:
-        self._device, self._narrower = device, {wide: narrow for narrow, wide in pairwise(widths)}
+    def __init__(self, device: Steps, channels: Mapping[float, int]) -> None:
+        """`channels` of the map at every width, narrow to wide."""
+        self._device = device
+        self._firsts = {(old, new): first_sent(channels[old], channels[new]) for old, new in pairwise(channels)}
         self._last: _Last | None = None
         self.width: float | None = None
         self.steps = 0  # frames that were stepped up so far
 
     def run(self, images_NHWC: Codes, threshold: int, timeout_s: float) -> Transfer:
         last, self._last = self._last, None
-        steps = last is not None and self._continues(last, images_NHWC)
-        self._device.width, self._device.base = self.width, last.width if last and steps else None
+        base = last.width if last and self._continues(last, images_NHWC) else None
+        self._device.width, self._device.base = self.width, base
         transfer = self._device.run(images_NHWC, threshold, timeout_s)
-        if last and steps:
+        if last and base is not None and self.width is not None:
             self.steps += 1
-            new_MHWC = transfer.features_MHWC
-            whole_MHWC = np.concatenate([last.map_1HWC[: len(new_MHWC)], new_MHWC], axis=3)
+            new_MHWC, first = transfer.features_MHWC, self._firsts[base, self.width]
+            whole_MHWC = np.concatenate([last.map_1HWC[: len(new_MHWC), ..., :first], new_MHWC], axis=3)
             transfer = replace(transfer, features_MHWC=whole_MHWC)
         if len(images_NHWC) == len(transfer.features_MHWC) == 1 and self.width is not None:
             self._last = _Last(np.array(images_NHWC), self.width, transfer.features_MHWC)
@@ -65,5 +68,4 @@ class StepUp:
         self._device.reset()
 
     def _continues(self, last: _Last, images_NHWC: Codes) -> bool:
-        narrower = None if self.width is None else self._narrower.get(self.width)
-        return narrower == last.width and np.array_equal(images_NHWC, last.image_1HWC)
+        return (last.width, self.width) in self._firsts and np.array_equal(images_NHWC, last.image_1HWC)

@@ -97,11 +97,15 @@ def test_the_emitted_design_steps_up(run, monkeypatch):
     assert seen.count(0.5) == steps == wide(policy, want[0]) > 0
 
 
+def channels_of(heads):
+    return {width: head.graph.types[head.feature].channels for width, head in heads.items()}
+
+
 def test_whatever_is_sent_the_transfers_are_those_without_steps(run):
     """The golden accelerator refuses a step of a frame that was not the last, as the hardware would answer it wrong."""
     experiment = open_experiment(run)
     heads = {width: cut.head for width, cut in load_widths(experiment)[1].items()}
-    device, plain = StepUp(GoldenAccelerator(heads), tuple(heads)), GoldenAccelerator(heads)
+    device, plain = StepUp(GoldenAccelerator(heads), channels_of(heads)), GoldenAccelerator(heads)
     images, rng = images_of(experiment, 2), np.random.default_rng(0)
     for _ in range(400):
         device.width = plain.width = float(rng.choice([0.5, 1.0]))
@@ -118,7 +122,7 @@ def test_whatever_is_sent_the_transfers_are_those_without_steps(run):
 def test_a_failure_in_between_ends_what_could_be_stepped_up(run):
     heads = {width: cut.head for width, cut in load_widths(open_experiment(run))[1].items()}
     golden = GoldenAccelerator(heads)
-    device, image = StepUp(golden, tuple(heads)), images_of(open_experiment(run), 1)
+    device, image = StepUp(golden, channels_of(heads)), images_of(open_experiment(run), 1)
     device.width = 0.5
     device.run(image, 0, 1.0)
     device.stop()

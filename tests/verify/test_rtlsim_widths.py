@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from codesign.ir.graph import Graph
 from codesign.passes.slim import SlimGraphs, slim
 from codesign.plan.balance import balance
 from codesign.plan.exact import for_rtl, rtl_timing
-from codesign.plan.widths import SlimFlows, realize_widths
+from codesign.plan.widths import SlimFlows, first_sent, realize_widths
 from codesign.verify import golden
 from codesign.verify.rtlsim import Stalls, check_rtl_widths, compile_design, interval_of
 from codesign.verify.verilated import Simulation
@@ -64,6 +65,8 @@ def networks(kind: str = "plain", *, causal: bool = False) -> tuple[Graph, ...]:
     """Heads whose decisions show every logit's last bit: the confidence is the lead of the largest."""
     if kind == "plain":
         return branches(causal=causal, criterion="margin")
+    if kind == "equal":  # of two widths the maps at the branch point have as many channels
+        return branches(causal=causal, criterion="margin", stem=(2, 2, 4))
     net, feature, logits = (residual_heads if kind == "residual" else depthwise_heads)(causal=causal)
     return net.branch(feature, logits, "margin")
 
@@ -85,8 +88,8 @@ def kinds_of(heads: tuple[Graph, ...], *, step_up: bool = False) -> list[Kind]:
     """What frames can be: widths, and behind them steps up, which send the channels that are new."""
     kinds = [Kind(head) for head in heads]
     if step_up:
-        old = [head.types[head.node("features").inputs[0]].channels for head in heads]
-        kinds += [Kind(head, first) for head, first in zip(heads[1:], old, strict=False)]
+        channels = [head.types[head.node("features").inputs[0]].channels for head in heads]
+        kinds += [Kind(head, first_sent(*pair)) for head, pair in zip(heads[1:], pairwise(channels), strict=True)]
     return kinds
 
 
@@ -143,7 +146,7 @@ def test_every_width_is_right_and_takes_the_computed_cycles(kind: str, interval:
 
 @needs_verilator
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "interval"), [("plain", 300), ("residual", 600), ("separable", 600)])
+@pytest.mark.parametrize(("kind", "interval"), [("plain", 300), ("equal", 300), ("residual", 600), ("separable", 600)])
 def test_a_step_up_is_the_wider_network(kind: str, interval: int, tmp_path: Path) -> None:
     """In the plain network it costs the difference, where no keep that passes a map on takes longer."""
     heads = networks(kind, causal=True)
