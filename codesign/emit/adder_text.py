@@ -19,7 +19,6 @@ _COMMENT = "            // "
 def sums_module(name: str, sums: Sums) -> str:
     """The module of a unit's sums: those of the beat `x` are on `y` `Sums.latency` cycles later."""
     graph = sums.graph
-    codes = graph.inputs * graph.x_bits
     wires, registers = "", ""
     for declared, taken in _signals(sums):
         wires += "".join(f"            {line};\n" for line in declared)
@@ -35,7 +34,6 @@ module {name} (
     genvar g;
     generate
         for (g = 0; g < {sums.pixels}; g = g + 1) begin : g_pixel
-            wire [{codes - 1}:0] codes = x[g*{codes}+:{codes}];
 {wires}            always_ff @(posedge aclk) begin
 {registers}            end
 {_outputs(sums)}        end
@@ -59,8 +57,8 @@ def _signals(sums: Sums) -> Iterator[tuple[list[str], list[str]]]:
         declared = [f"logic {vector} {', '.join(late)}"] if late else []
         taken = [f"{after} <= {before}" for before, after in zip([name, *late], late, strict=False)]
         if node.factor == 1:
-            bits = node.dtype.bits
-            taken = [f"{name} <= codes[{node.input * bits}+:{bits}]", *taken]
+            bits = sums.graph.x_bits
+            taken = [f"{name} <= x[(g*{sums.graph.inputs}+{node.input})*{bits}+:{bits}]", *taken]
             declared = [f"logic {vector} {name}", *declared]
         else:
             # What other multiples are made of is kept: Yosys would make one adder of many terms of them, of more LUTs.

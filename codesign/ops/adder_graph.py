@@ -17,6 +17,7 @@ import numpy as np
 
 from codesign.ir.types import Codes, Constant, IntType
 
+MOST_BITS = 10  # of codes and of weights up to which products with constants are worth shifts and adds
 LEAST_PRODUCT = 9  # bits of a product from which on synthesis gives it to a multiplier
 
 

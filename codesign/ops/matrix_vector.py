@@ -17,7 +17,7 @@ import numpy as np
 from codesign.errors import GraphError
 from codesign.ir.slices import first_slice
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.adder_graph import adder_graph
+from codesign.ops.adder_graph import MOST_BITS, adder_graph
 from codesign.ops.base import (
     BEAT_PIXELS,
     Example,
@@ -34,7 +34,6 @@ from codesign.ops.base import (
     per_width,
 )
 
-SHIFTED_UP_TO = 10  # bits of codes and of weights up to which products with constants are shifts and adds
 PAIRED_FROM = 32  # products a cycle from which on RTL puts two into a multiplier
 
 
@@ -146,7 +145,7 @@ class MatrixVector(Op):
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         (vector,) = x
         t = self._tiling(folding)
-        if self.movable(folding, vector) and max(vector.dtype.bits, self.weights.dtype.bits) <= SHIFTED_UP_TO:
+        if self.movable(folding, vector) and max(vector.dtype.bits, self.weights.dtype.bits) <= MOST_BITS:
             return self._constant_rtl(folding, vector)
         facts, rom = self._multiplies(folding, vector)
         return Unit(
