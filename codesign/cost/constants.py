@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
-from codesign.cost.fabric import Parts, constant_multipliers, shift_chain
+from codesign.cost.fabric import SRL_LEAST, Parts, constant_multipliers, shift_chain
 from codesign.ops.adder_graph import AdderGraph, Node
 from codesign.ops.base import Unit
 
@@ -27,7 +27,8 @@ def constant_matrix(unit: Unit) -> Parts:
             parts += Parts(dsp=constant_multipliers(graph.x_bits, node.factor, node.dtype.bits))
         elif node.factor == 1 and readers[number]:  # what only DSPs read is a register of theirs
             parts += Parts(ff=node.dtype.bits)
-        parts += _chain(node, delays, made=int(node.multiplies or number in inside or node.input >= 0))
+        made = node.multiplies or number in inside or _holds(node, delays)
+        parts += _chain(node, delays, made=int(made))
     return parts * unit.sums.pixels + Parts(ff=unit.latency)
 
 
@@ -107,10 +108,7 @@ def _bits(low: int, high: int) -> int:
 def _shared(graph: AdderGraph, delayed: Sequence[tuple[int, ...]]) -> int:
     """The first registers of inputs and multiples. The low bits that an adder hands on are bits of what it reads, and one
     register holds them for both; the lowest bit of every multiple is that of its input."""
-    held = [
-        node.dtype.bits if node.input >= 0 and any(delays) else 0
-        for node, delays in zip(graph.nodes, delayed, strict=True)
-    ]
+    held = [node.dtype.bits * _holds(node, delays) for node, delays in zip(graph.nodes, delayed, strict=True)]
     registers = 0
     for number in reversed(range(len(held))):
         node = graph.nodes[number]
@@ -123,6 +121,11 @@ def _shared(graph: AdderGraph, delayed: Sequence[tuple[int, ...]]) -> int:
             held[low.node] = max(held[low.node], min(held[number], handed_on))
         registers += max(0, held[number] - handed_on)
     return registers
+
+
+def _holds(node: Node, delays: tuple[int, ...]) -> bool:
+    """Whether there are registers behind an input or a multiple, rather than a shift register LUT."""
+    return node.input >= 0 and 0 < next(filter(None, delays), 0) < SRL_LEAST
 
 
 def _chain(node: Node, delays: tuple[int, ...], made: int) -> Parts:

@@ -176,8 +176,8 @@ class _Build:
         time = 0
         while len(terms) > 1:
             time += 1
-            # Neighbours of nearly the same bits make narrow sums.
-            terms.sort(key=lambda item: (item[0].shift, self.nodes[item[0].node].high - self.nodes[item[0].node].low))
+            # Few neighbours of different sign, and otherwise of nearly the same bits, make small sums.
+            terms.sort(key=self._order)
             added, ahead = sum(plus for _, plus in terms), terms[len(terms) // 2 * 2 :]
             for (a, a_plus), (b, b_plus) in zip(terms[::2], terms[1::2], strict=False):
                 # A difference may be taken either way round. With the lower bits in front, the adder hands those on.
@@ -188,6 +188,10 @@ class _Build:
                     ahead.append((self._sum(time, b, a, True), True))
             terms = ahead
         return terms[0][0] if terms else None
+
+    def _order(self, item: tuple[Term, bool]) -> tuple[bool, int, int]:
+        (number, shift), plus = item
+        return plus, shift, self.nodes[number].high - self.nodes[number].low
 
     def _sum(self, time: int, a: Term, b: Term, minus: bool) -> Term:
         shift = min(a.shift, b.shift)
