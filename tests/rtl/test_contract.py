@@ -32,6 +32,7 @@ MUTANTS = {
     "one stream not waited for": ("add", "cs_add", "a_valid && b_valid", "a_valid"),
     "sums move in a stall": ("channel_dot", "cs_channel_dot", "if (moves) ", ""),
     "weights of one channel": ("channel_dot", "cs_channel_dot", "o%PE", "0"),
+    "constants without room": ("matrix_vector", "cs_constant_matrix", "x_valid && y_room", "x_valid"),
     "a cycle too deep": ("sum_pool", "cs_sum_pool", ".D($clog2(POSITIONS))", ".D($clog2(POSITIONS) + 1)"),
 }
 
