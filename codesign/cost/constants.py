@@ -8,28 +8,36 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
+from functools import lru_cache
 from typing import NamedTuple
 
 from codesign.cost.fabric import SRL_LEAST, Parts, constant_multipliers, shift_chain
+from codesign.ir.types import IntType
 from codesign.ops.adder_graph import AdderGraph, Node
 from codesign.ops.base import Unit
 
 
 def constant_matrix(unit: Unit) -> Parts:
     assert unit.sums is not None
-    graph = unit.sums.graph
+    return _pixel(unit.sums.graph) * unit.sums.pixels + Parts(ff=unit.latency)
+
+
+@lru_cache(maxsize=64)
+def _pixel(graph: AdderGraph) -> Parts:
+    """What the graph takes once."""
+    kinds, delayed = [node.dtype for node in graph.nodes], graph.delays()
     readers = Counter(term.node for node in graph.nodes for term in node.terms)
     readers.update(term.node for term in graph.outputs if term)
-    inside, delayed = _inside(graph, readers), graph.delays()
-    parts = Parts(lut=_adders(graph, inside), ff=_shared(graph, delayed))
-    for number, (node, delays) in enumerate(zip(graph.nodes, delayed, strict=True)):
+    inside = _inside(graph, readers)
+    parts = Parts(lut=_adders(graph, kinds, inside), ff=_shared(graph, kinds, delayed))
+    for number, (node, kind, delays) in enumerate(zip(graph.nodes, kinds, delayed, strict=True)):
         if node.multiplies:
-            parts += Parts(dsp=constant_multipliers(graph.x_bits, node.factor, node.dtype.bits))
+            parts += Parts(dsp=constant_multipliers(graph.x_bits, node.factor, kind.bits))
         elif node.factor == 1 and readers[number]:  # what only DSPs read is a register of theirs
-            parts += Parts(ff=node.dtype.bits)
+            parts += Parts(ff=kind.bits)
         made = node.multiplies or number in inside or _holds(node, delays)
-        parts += _chain(node, delays, made=int(made))
-    return parts * unit.sums.pixels + Parts(ff=unit.latency)
+        parts += _chain(kind.bits, delays, made=int(made))
+    return parts
 
 
 def _inside(graph: AdderGraph, readers: Counter[int]) -> Set[int]:
@@ -50,14 +58,14 @@ class _Operand(NamedTuple):
     signed: bool
 
 
-def _adders(graph: AdderGraph, inside: Set[int]) -> int:
+def _adders(graph: AdderGraph, kinds: Sequence[IntType], inside: Set[int]) -> int:
     """LUTs of all sums but those inside DSPs."""
     luts, turned = 0, defaultdict[tuple[int, int], int](int)  # bits of a node after some registers
     pairs: set[tuple[int, bool, int, int]] = set()  # bits of one node that meet in multiples, where signs often do
     for number, node in enumerate(graph.nodes):
         if not node.terms or number in inside:
             continue
-        a, b = (_operand(graph.nodes[term.node], term.shift) for term in node.terms)
+        a, b = (_operand(kinds[term.node], term.shift) for term in node.terms)
         if node.terms[0].node == node.terms[1].node:
             pairs |= {(node.terms[0].node, node.minus, *bits) for bits in _own_pairs(a, b)}
         else:
@@ -72,8 +80,7 @@ def _adders(graph: AdderGraph, inside: Set[int]) -> int:
     return luts + len(pairs) + sum(bits.bit_count() for bits in turned.values())
 
 
-def _operand(node: Node, shift: int) -> _Operand:
-    kind = node.dtype
+def _operand(kind: IntType, shift: int) -> _Operand:
     return _Operand(shift, shift + kind.bits, kind.signed)
 
 
@@ -105,10 +112,11 @@ def _bits(low: int, high: int) -> int:
     return (1 << max(low, high)) - (1 << low)
 
 
-def _shared(graph: AdderGraph, delayed: Sequence[tuple[int, ...]]) -> int:
+def _shared(graph: AdderGraph, kinds: Sequence[IntType], delayed: Sequence[tuple[int, ...]]) -> int:
     """The first registers of inputs and multiples. The low bits that an adder hands on are bits of what it reads, and one
     register holds them for both; the lowest bit of every multiple is that of its input."""
-    held = [node.dtype.bits * _holds(node, delays) for node, delays in zip(graph.nodes, delayed, strict=True)]
+    rows = zip(graph.nodes, kinds, delayed, strict=True)
+    held = [kind.bits * _holds(node, delays) for node, kind, delays in rows]
     registers = 0
     for number in reversed(range(len(held))):
         node = graph.nodes[number]
@@ -128,10 +136,10 @@ def _holds(node: Node, delays: tuple[int, ...]) -> bool:
     return node.input >= 0 and 0 < next(filter(None, delays), 0) < SRL_LEAST
 
 
-def _chain(node: Node, delays: tuple[int, ...], made: int) -> Parts:
+def _chain(bits: int, delays: tuple[int, ...], made: int) -> Parts:
     """The registers behind a node, from one that is read to the next, without the `made` first ones."""
     parts, before = Parts(), made
     for delay in delays:
-        parts += shift_chain(max(0, delay - before), node.dtype.bits)
+        parts += shift_chain(max(0, delay - before), bits)
         before = max(before, delay)
     return parts

@@ -39,12 +39,12 @@ def test_what_is_counted_is_nearly_always_exact(kind: str, share: float) -> None
 
 
 def test_constant_matrices_are_counted_nearly() -> None:
-    """All DSPs; LUTs and FFs within 6 %, a few of the smallest apart."""
+    """All DSPs; LUTs and FFs within 7 %, the smallest apart."""
     for row in (row for row in ROWS if row["module"] == "cs_constant_matrix"):
         counted, found = row["counted"], row["synthesized"]
         assert counted["dsp"] == found["dsp"]
-        assert abs(counted["lut"] - found["lut"]) <= max(3, 0.06 * found["lut"]), row["name"]
-        assert abs(counted["ff"] - found["ff"]) <= 0.06 * found["ff"], row["name"]
+        assert abs(counted["lut"] - found["lut"]) <= max(3, 0.07 * found["lut"]), row["name"]
+        assert abs(counted["ff"] - found["ff"]) <= 0.07 * found["ff"], row["name"]
 
 
 def test_coefficients_bring_the_luts_near() -> None:
