@@ -117,7 +117,7 @@ class _Part(NamedTuple):
     plus: bool
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def adder_graph(weights: Constant, x: IntType, multiplied: int = 0) -> AdderGraph:
     """The graph of weights (O, I) and inputs of type x; multipliers make the multiples of the first `multiplied` outputs."""
     rows = [_parts(row) for row in weights.array.tolist()]
