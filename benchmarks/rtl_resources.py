@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/rtl_resources.py [--cache FOLDER] [--first N] [--json]
 
-Random networks at random foldings (seeds from 2059 on), and exit branches with all their ports at the planner's foldings
+Random networks at random foldings (seeds from 2089 on), and exit branches with all their ports at the planner's foldings
 for several intervals and widths of codes and weights. Ends with status 1 when an estimate is off by more than 15 %.
 """
 
@@ -36,7 +36,7 @@ from codesign.plan.dataflow import Dataflow
 from codesign.verify.synth import synthesize
 
 LIMIT = 0.15
-RANDOM_FROM, RANDOM = 2059, 30
+RANDOM_FROM, RANDOM = 2089, 30
 MOST_LUT = 6000  # of a random network, by the estimate, so that a design takes a minute at most
 KINDS = ("lut", "ff", "dsp", "bram18")
 

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/rtl_units.py [--cache FOLDER] [--networks N]
 
-Units are those of random networks at random foldings (seeds from 0 on; `rtl_resources.py` judges with others), exit units
-and ports besides. Several go into one run of Yosys, each in a module that is kept apart. Writes codesign/cost/rtl_xc7.toml
+Units are those of random networks at random foldings (seeds from 0 on; `rtl_resources.py` judges with others), constant
+matrices, exit units and ports besides. Several go into one run of Yosys, each in a module that is kept apart. Writes codesign/cost/rtl_xc7.toml
 and, for the record, every unit with its figures into benchmarks/rtl_units.jsonl.
 """
 
@@ -29,14 +29,15 @@ from codesign.cost.exits import control_port, image_port, result_port
 from codesign.cost.fabric import Parts
 from codesign.cost.streams import fifo
 from codesign.cost.units import unit_parts
-from codesign.emit.rtl import library
-from codesign.emit.rtl_text import instance, rom_module, rom_ports, wire
+from codesign.emit.rtl import library, unit_modules
+from codesign.emit.rtl_text import instance, rom_ports, wire
 from codesign.errors import ToolError
 from codesign.files import read_json, write_atomic, write_json
-from codesign.ir import IntType, TensorType
-from codesign.ops.base import Folding, Rom, Unit
+from codesign.ir import Constant, IntType, TensorType
+from codesign.ops.base import Folding, Unit
 from codesign.ops.conditional_buffer import ConditionalBuffer
 from codesign.ops.exit_decision import DECISION_TYPE, ExitDecision
+from codesign.ops.matrix_vector import MatrixVector
 from codesign.plan.budget import storage
 from codesign.verify.synth import content_key, reachable
 from codesign.verify.synth_cells import Counts, cell_types, count
@@ -59,25 +60,29 @@ class Sample:
     module: str
     parameters: Mapping[str, int]
     parts: Parts
-    roms: tuple[Rom, ...] = ()
+    unit: Unit | None = None  # with its ROMs and sums
 
     def sources(self, top: str) -> dict[str, str]:
-        """{file name: text} of the unit with its ROMs as a module `top`."""
+        """{file name: text} of the unit, with what it has beside it, as a module `top`."""
         source = library()[f"{self.module}.sv"]
         ports = [(way, width, name) for way, width, name in _PORT.findall(source.partition("`ifdef")[0])]
-        fed = {f"{rom.port}_{kind}": rom for rom in self.roms for kind in ("address", "data")}
+        roms, sums = (self.unit.roms, self.unit.sums) if self.unit else ((), None)
+        fed = {f"{rom.port}_{kind}" for rom in roms for kind in ("address", "data")} | {"sums_x", "sums_y"}
         heads = [
             f"    {way} wire {f'[{_WIDE - 1}:0] ' if width else ''}{name}"
             for way, width, name in ports
             if name not in fed
         ]
         links = {name: name for _, _, name in ports}
-        body, files = "", {}
-        for rom in self.roms:
-            files[f"{top}_{rom.port}.sv"] = rom_module(f"{top}_{rom.port}", rom)
+        body = ""
+        for rom in roms:
             address, data = f"{rom.port}_address", f"{rom.port}_data"
             body += (wire(_WIDE, address) if address in links else "") + wire(rom.width, data)
             body += instance(f"{top}_{rom.port}", rom.port, {}, rom_ports(rom, address, data))
+        if sums:
+            body += wire(sums.x_width, "sums_x") + wire(sums.y_width, "sums_y")
+            body += instance(f"{top}_sums", "sums", {}, {"aclk": "aclk", "x": "sums_x", "y": "sums_y"})
+        files = unit_modules(top, self.unit) if self.unit else {}
         body += instance(self.module, "dut", self.parameters, links)
         text = "(* keep_hierarchy *)\nmodule {} (\n{}\n);\n{}endmodule\n".format(top, ",\n".join(heads), body)
         return reachable({**library(), **files, f"{top}.sv": text}, top)
@@ -93,7 +98,7 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=NETWORKS)
     parser.add_argument("--cached", action="store_true", help="fit to the units in the cache, synthesize none")
     arguments = parser.parse_args()
-    samples = [*network_units(range(arguments.networks)), *exit_units(), *fifos(), *ports()]
+    samples = [*network_units(range(arguments.networks)), *constant_units(), *exit_units(), *fifos(), *ports()]
     unique = {sample.key: sample for sample in samples}
     counts = synthesize(unique, arguments.cache, only_cached=arguments.cached)
     rows = [(sample, counts[key]) for key, sample in unique.items() if key in counts]
@@ -110,6 +115,27 @@ def network_units(seeds: Iterable[int]) -> Iterator[Sample]:
             unit = process.op.rtl(process.folding, *process.types)
             if unit_parts(unit).lut <= MOST_LUT:
                 yield unit_sample(f"random {seed} {process.name}", unit)
+
+
+def constant_units() -> Iterator[Sample]:
+    """Unfolded matrices of some shapes, types and numbers of pixels, with and without outputs in DSPs."""
+    rng = np.random.default_rng(1)
+    u4, u8, u10 = (IntType(bits, signed=False) for bits in (4, 8, 10))
+    rows = (
+        (2, 4, u8, 8, 1, 0),
+        (4, 6, u8, 8, 2, 1),
+        (8, 9, u4, 4, 1, 0),
+        (3, 12, IntType(4), 2, 4, 0),
+        (2, 5, IntType(8), 8, 1, 1),
+        (1, 16, u10, 10, 1, 0),
+        (2, 3, u8, 8, 1, 0),
+        (1, 2, u4, 3, 1, 0),
+    )
+    for outputs, inputs, x, w_bits, pixels, in_dsps in rows:
+        kind = IntType(w_bits)
+        op = MatrixVector(Constant.of(rng.integers(kind.min, kind.max, (outputs, inputs), endpoint=True), kind))
+        unit = op.rtl(Folding(pixels * inputs, pixels * outputs, inputs, in_dsps), TensorType((1, 4, inputs), x, 1.0))
+        yield unit_sample(f"constant {outputs} {inputs} {x} {kind} {pixels} {in_dsps}", unit)
 
 
 def exit_units() -> Iterator[Sample]:
@@ -148,7 +174,7 @@ def unit_sample(name: str, unit: Unit) -> Sample:
     facts = dict(unit.parameters)
     if unit.memory is not None:
         facts["BLOCK"] = int(storage(*unit.memory) == "bram")
-    return Sample(name, unit.module, facts, unit_parts(unit), unit.roms)
+    return Sample(name, unit.module, facts, unit_parts(unit), unit)
 
 
 def synthesize(samples: Mapping[str, Sample], cache: Path, *, only_cached: bool) -> dict[str, Counts]:
@@ -194,7 +220,7 @@ def fit(rows: Sequence[tuple[Sample, Counts]], seeds: range) -> str:
         "# Fitted to single units, those far off counting less; benchmarks/rtl_units.py writes this file, benchmarks/rtl_units.jsonl has the runs.",
         "[source]",
         f'tool = "{yosys_version()}, synth_xilinx -family xc7"',
-        f'runs = "benchmarks/rtl_units.jsonl: units of random networks {seeds.start} to {seeds.stop - 1}, exit units, FIFOs, ports"',
+        f'runs = "benchmarks/rtl_units.jsonl: units of random networks {seeds.start} to {seeds.stop - 1}, constant matrices, exit units, FIFOs, ports"',
     ]
     print(f"{'module':24} units  per_bit  fixed   LUT off: mean, worst     FF exact  DSP exact  BRAM exact")
     for module, group in sorted(groups.items()):
@@ -230,7 +256,7 @@ def _record(sample: Sample, counts: Counts) -> dict[str, Any]:
         "name": sample.name,
         "module": sample.module,
         "parameters": dict(sample.parameters),
-        "roms": [[rom.words, rom.width] for rom in sample.roms],
+        "roms": [[rom.words, rom.width] for rom in sample.unit.roms] if sample.unit else [],
         "synthesized": asdict(counts),
         "counted": asdict(sample.parts),
     }

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from codesign.emit.rtl import library_folder
-from codesign.emit.rtl_text import address_bits, instance, packed, rom_module, rom_ports, wire
+from codesign.emit.rtl import library_folder, unit_modules
+from codesign.emit.rtl_text import address_bits, instance, packed, rom_ports, wire
 from codesign.ir import Codes, TensorType
 from codesign.ops import Example, Folding, Op
 from codesign.ops.base import Schedule, Unit
@@ -64,11 +64,18 @@ def cases_of(name: str, example: Example, seed: int = 7) -> Iterator[Case]:
     registers = [_codes(rng, 1, t) for t in example.inputs[count:]]
     want = op.golden(*streams, *registers)
     values = tuple(int(r.item()) for r in registers)
-    for folding in op.foldings(*example.inputs):
+    for folding in foldings_of(example):
         schedule = op.schedule(folding, frames, *example.inputs)
         for unit in _units(op, folding, example.inputs):
             inputs, ends, output = _streams(op, folding, example.inputs, schedule, unit.latency, streams, want)
             yield Case(f"{name} {folding}", unit, inputs, ends, output, values, frames, schedule.steps)
+
+
+def foldings_of(example: Example) -> Iterator[Folding]:
+    """Every legal folding, and with it one or all outputs of constant weights in DSPs."""
+    for folding in example.op.foldings(*example.inputs):
+        movable = example.op.movable(folding, *example.inputs)
+        yield from (replace(folding, dsp_pe=outputs) for outputs in sorted({0, min(1, movable), movable}))
 
 
 def run_cases(cases: Sequence[Case], folder: Path, library: Path | None = None) -> list[str]:
@@ -142,7 +149,7 @@ _Y_PORTS = {port: port for port in ("y_room", "y_claim", "y_valid", "y_data")}
 
 
 def _module(name: str, number: int, case: Case) -> str:
-    """The module of a case, with the ROMs' modules before it."""
+    """The module of a case, with the modules that its unit has beside it before it."""
     unit, y = case.unit, case.output
     ports = {"aclk": "aclk", "aresetn": "aresetn", **_Y_PORTS}
     ports |= {port: str(value) for port, value in zip(unit.registers, case.registers, strict=True)}
@@ -161,6 +168,10 @@ def _module(name: str, number: int, case: Case) -> str:
             f"{name}_{rom.port}", f"rom_{rom.port}", {}, rom_ports(rom, f"{rom.port}_address", links["data"])
         )
         ports |= {port: port for port in links.values()}
+    if sums := unit.sums:
+        text += wire(sums.x_width, "sums_x") + wire(sums.y_width, "sums_y")
+        text += instance(f"{name}_sums", "sums", {}, {"aclk": "aclk", "x": "sums_x", "y": "sums_y"})
+        ports |= {port: port for port in ("sums_x", "sums_y")}
     text += instance(unit.module, "unit", unit.parameters, ports)
     label, wait = f'"{name}"', case.steps + unit.latency + 8
     sizes = {"NAME": label, "WIDTH": y.width, "BEATS": len(y.beats), "LATENCY": unit.latency}
@@ -169,8 +180,8 @@ def _module(name: str, number: int, case: Case) -> str:
     sizes = {"NAME": label, "SEED": number + 1, "WAIT": wait, "LIMIT": 40 * case.steps + 1000}
     links = {"clock": "clock", "aresetn": "aresetn", "finished": "finished", "complete": "&{idle, complete}"}
     text += instance("bench_control", "control", sizes, {**_SHARED, **links})
-    roms = "".join(rom_module(f"{name}_{rom.port}", rom) for rom in unit.roms)
-    return f"{roms}module {name} (input wire clock, output wire finished);\n{text}endmodule\n"
+    modules = "".join(unit_modules(name, unit).values())
+    return f"{modules}module {name} (input wire clock, output wire finished);\n{text}endmodule\n"
 
 
 def _source(name: str, salt: int, case: Case) -> str:

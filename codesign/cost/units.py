@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codesign.cost import exits, products, slim, streams
+from codesign.cost import constants, exits, products, slim, streams
 from codesign.cost.fabric import Parts, rom
 from codesign.cost.requantize import requantize
 from codesign.ops.base import Unit
@@ -13,6 +13,7 @@ FORMULAS: Mapping[str, Callable[[Unit], Parts]] = {
     "cs_add": streams.add,
     "cs_channel_dot": products.channel_dot,
     "cs_conditional_buffer": exits.conditional_buffer,
+    "cs_constant_matrix": constants.constant_matrix,
     "cs_exit_entropy": exits.exit_entropy,
     "cs_exit_margin": exits.exit_margin,
     "cs_exit_max_probability": exits.exit_max_probability,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import codesign
+from codesign.emit.adder_text import sums_module
 from codesign.emit.rtl_text import address_bits, literal, rom_module
 from codesign.emit.templates import render
 from codesign.errors import CodesignError
@@ -56,7 +57,7 @@ def emit_rtl(dataflow: Dataflow, *, top: str, exit_name: str) -> RtlDesign:
     """
     image, feature = image_word(dataflow), feature_word(dataflow)
     check_widths(dataflow, kinds_of(dataflow)[0])
-    core, roms = _core(dataflow, f"{top}_core", feature)
+    core, modules = _core(dataflow, f"{top}_core", feature)
     (decision,), (buffer,) = dataflow.outputs, [p.name for p in dataflow.processes if p.op.port]
     text = render(
         "rtl/top.sv.j2",
@@ -76,14 +77,22 @@ def emit_rtl(dataflow: Dataflow, *, top: str, exit_name: str) -> RtlDesign:
         width_bits=_width_bits(dataflow),
         token_depth=TOKEN_DEPTH,
     )
-    return RtlDesign(top, {f"{top}.sv": text, f"{top}_core.sv": core, **roms, **library()})
+    return RtlDesign(top, {f"{top}.sv": text, f"{top}_core.sv": core, **modules, **library()})
 
 
 def emit_rtl_core(dataflow: Dataflow, *, top: str) -> RtlDesign:
     """The same processes and channels between plain streams, without AXI ports: of any dataflow."""
     feature = feature_word(dataflow) if any(p.op.port for p in dataflow.processes) else None
-    core, roms = _core(dataflow, top, feature)
-    return RtlDesign(top, {f"{top}.sv": core, **roms, **library()})
+    core, modules = _core(dataflow, top, feature)
+    return RtlDesign(top, {f"{top}.sv": core, **modules, **library()})
+
+
+def unit_modules(name: str, unit: Unit) -> dict[str, str]:
+    """{file name: text} of the modules that a unit has beside it: `name`_PORT for every ROM, `name`_sums."""
+    made = {f"{name}_{rom.port}": rom_module(f"{name}_{rom.port}", rom) for rom in unit.roms}
+    if unit.sums:
+        made[f"{name}_sums"] = sums_module(f"{name}_sums", unit.sums)
+    return {f"{module}.sv": text for module, text in made.items()}
 
 
 def library() -> dict[str, str]:
@@ -101,13 +110,11 @@ def library_folder() -> Path:
 
 
 def _core(dataflow: Dataflow, name: str, feature: PortWord | None) -> tuple[str, dict[str, str]]:
-    """The text of the core, and {file name: text} of its ROMs."""
+    """The text of the core, and {file name: text} of its ROMs and of sums with constant weights."""
     units = [(p, p.op.rtl(p.folding, *p.types)) for p in dataflow.processes]
-    roms = {
-        f"{_rom_name(name, p, rom)}.sv": rom_module(_rom_name(name, p, rom), rom)
-        for p, unit in units
-        for rom in unit.roms
-    }
+    modules: dict[str, str] = {}
+    for p, unit in units:
+        modules |= unit_modules(f"{name}_{p.name}", unit)
     ports = [
         {"process": p.name, "width": feature.bits + 1, "depth": unit.latency + 2}
         for p, unit in units
@@ -129,7 +136,7 @@ def _core(dataflow: Dataflow, name: str, feature: PortWord | None) -> tuple[str,
         width_bits=_width_bits(dataflow),
         token_depth=TOKEN_DEPTH,
     )
-    return text, roms
+    return text, modules
 
 
 def _width_bits(dataflow: Dataflow) -> int:
@@ -160,6 +167,8 @@ def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: 
         "module": unit.module,
         "parameters": {name: literal(value) for name, value in parameters.items()},
         "roms": [_rom(core, process, rom) for rom in unit.roms],
+        "sums": unit.sums,
+        "sums_module": f"{core}_{process.name}_sums",
         "inputs": list(zip(unit.inputs, process.streams, strict=True)),
         "registers": list(zip(unit.registers, process.inputs[len(process.streams) :], strict=True)),
         "outputs": outputs,
@@ -173,13 +182,9 @@ def _unit(dataflow: Dataflow, core: str, process: Process, unit: Unit, feature: 
 def _rom(core: str, process: Process, rom: Rom) -> dict[str, Any]:
     return {
         "port": rom.port,
-        "module": _rom_name(core, process, rom),
+        "module": f"{core}_{process.name}_{rom.port}",
         "words": rom.words,
         "width": rom.width,
         "fixed": rom.fixed,
         "address_bits": address_bits(rom.words),
     }
-
-
-def _rom_name(core: str, process: Process, rom: Rom) -> str:
-    return f"{core}_{process.name}_{rom.port}"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from codesign.errors import FoldingError
 from codesign.ir.types import Codes, TensorType
+from codesign.ops.adder_graph import AdderGraph
 
 BEAT_PIXELS = (2, 4)  # how many whole pixels a beat may hold beside a part of one
 
@@ -90,6 +91,31 @@ class Rom:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """The sums of an RTL unit whose weights are constants: `graph` for each pixel of a beat, outputs of `y_bits` bits.
+
+    The unit's port `sums_x` has a beat, `sums_y` all its sums `latency` cycles later.
+    """
+
+    graph: AdderGraph
+    pixels: int
+    y_bits: int
+
+    @property
+    def latency(self) -> int:
+        """Codes have a register in front of the graph."""
+        return 1 + self.graph.time
+
+    @property
+    def x_width(self) -> int:
+        return self.pixels * self.graph.inputs * self.graph.x_bits
+
+    @property
+    def y_width(self) -> int:
+        return self.pixels * len(self.graph.outputs) * self.y_bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unit:
     """How RTL runs a process: a module of fpga/rtl with these parameters, its ROMs, and the exact depth of its pipeline.
 
@@ -103,6 +129,7 @@ class Unit:
     parameters: Mapping[str, int]
     latency: int
     roms: tuple[Rom, ...] = ()
+    sums: Sums | None = None
     inputs: tuple[str, ...] = ("x",)
     registers: tuple[str, ...] = ()
     batch: bool = False

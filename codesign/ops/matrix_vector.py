@@ -17,6 +17,7 @@ import numpy as np
 from codesign.errors import GraphError
 from codesign.ir.slices import first_slice
 from codesign.ir.types import Codes, Constant, IntType, TensorType
+from codesign.ops.adder_graph import MOST_BITS, adder_graph
 from codesign.ops.base import (
     BEAT_PIXELS,
     Example,
@@ -24,6 +25,7 @@ from codesign.ops.base import (
     Op,
     Rom,
     Schedule,
+    Sums,
     Unit,
     Variant,
     Work,
@@ -143,6 +145,8 @@ class MatrixVector(Op):
     def rtl(self, folding: Folding, *x: TensorType) -> Unit:
         (vector,) = x
         t = self._tiling(folding)
+        if self.movable(folding, vector) and max(vector.dtype.bits, self.weights.dtype.bits) <= MOST_BITS:
+            return self._constant_rtl(folding, vector)
         facts, rom = self._multiplies(folding, vector)
         return Unit(
             "cs_matrix_vector",
@@ -150,6 +154,13 @@ class MatrixVector(Op):
             latency=self._latency(folding, rom),
             roms=(rom,),
         )
+
+    def _constant_rtl(self, folding: Folding, vector: TensorType) -> Unit:
+        """The unit of weights that never change: shifts and adds instead of products."""
+        graph = adder_graph(self.weights, vector.dtype, folding.dsp_pe)
+        sums = Sums(graph, self._tiling(folding).pixels, self.infer(vector).dtype.bits)
+        facts = {"X_WIDTH": sums.x_width, "Y_WIDTH": sums.y_width, "D": sums.latency}
+        return Unit("cs_constant_matrix", facts, latency=sums.latency, sums=sums)
 
     def slim_foldings(self, common: tuple[Folding, ...], variants: tuple[Variant, ...]) -> tuple[Folding, ...]:
         """A beat holds channels of one pixel of a flattened map, so that the pixels of a narrower one are whole beats."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from codesign.devices import Device
 from codesign.ir.types import TensorType
+from codesign.ops.adder_graph import MOST_BITS
 from codesign.ops.base import Folding, Op, Work
 from codesign.plan.dataflow import Channel, Dataflow
 from codesign.plan.timing import pipeline_depth
@@ -143,7 +144,7 @@ def _multipliers(work: Work, fabric: bool) -> tuple[int, int]:
     for count, x_bits, w_bits in work.multiplies:
         if fixed:
             dsp, count, fixed = dsp + fixed * _dsps(x_bits, w_bits), count - fixed, 0
-        if not work.roms and (fabric or max(x_bits, w_bits) <= 10):
+        if not work.roms and (fabric or max(x_bits, w_bits) <= MOST_BITS):
             lut += count * max(1, round(24 * x_bits * w_bits / 64))
         elif min(x_bits, w_bits) <= 2:
             lut += count * (x_bits + w_bits)

@@ -5,6 +5,7 @@ Each unit runs alone, starved, blocked, free and stalled at random. Free, step s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ MUTANTS = {
     "one stream not waited for": ("add", "cs_add", "a_valid && b_valid", "a_valid"),
     "sums move in a stall": ("channel_dot", "cs_channel_dot", "if (moves) ", ""),
     "weights of one channel": ("channel_dot", "cs_channel_dot", "o%PE", "0"),
+    "constants without room": ("matrix_vector", "cs_constant_matrix", "x_valid && y_room", "x_valid"),
     "a cycle too deep": ("sum_pool", "cs_sum_pool", ".D($clog2(POSITIONS))", ".D($clog2(POSITIONS) + 1)"),
 }
 
@@ -54,6 +56,27 @@ def test_the_bench_sees(mutant: str, tmp_path: Path) -> None:
     cases = _cases(name)
 
     bad = run_cases(cases[:: 1 + len(cases) // 12], tmp_path / "bench", library)
+
+    assert any("FAIL" in line for line in bad)
+
+
+@needs_iverilog
+@pytest.mark.parametrize("wrong", ["sign", "shift"])
+def test_the_bench_sees_a_constant_that_is_wrong(wrong: str, tmp_path: Path) -> None:
+    """One adder of a whole graph subtracts, or shifts a bit too far."""
+    case = next(case for case in _cases("matrix_vector") if case.unit.sums)
+    sums = case.unit.sums
+    assert sums is not None
+    nodes = list(sums.graph.nodes)
+    number = max(n for n, node in enumerate(nodes) if node.input < 0)
+    (a, b), minus = nodes[number].terms, nodes[number].minus
+    if wrong == "sign":
+        nodes[number] = nodes[number]._replace(minus=not minus)
+    else:
+        nodes[number] = nodes[number]._replace(terms=(a, b._replace(shift=b.shift + 1)))
+    mutant = replace(sums, graph=replace(sums.graph, nodes=tuple(nodes)))
+
+    bad = run_cases([replace(case, unit=replace(case.unit, sums=mutant))], tmp_path)
 
     assert any("FAIL" in line for line in bad)
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from rtl_bench import foldings_of
 from slims import depthwise_heads, flows_of, residual_heads
 
-from codesign.emit.rtl import library_folder
+from codesign.emit.rtl import library_folder, unit_modules
 from codesign.emit.rtl_text import instance, literal
 from codesign.errors import ToolError
 from codesign.ops import OPS
@@ -142,6 +143,21 @@ def _units(linter: Callable[..., list[str]], folder: Path) -> Path:
 @tools
 def test_units_are_clean(linter: Callable[..., list[str]], tmp_path: Path) -> None:
     assert linter(few_sizings(), _units(linter, tmp_path)) == []
+
+
+@tools
+def test_constant_matrices_are_clean(linter: Callable[..., list[str]], tmp_path: Path) -> None:
+    """The sums of every example that has some, of one and of several pixels, with and without products in DSPs."""
+    folder, sizings = _units(linter, tmp_path), list[Sizing]()
+    for example in OPS["matrix_vector"].examples():
+        for folding in foldings_of(example):
+            name = f"dut{len(sizings)}"
+            modules = unit_modules(name, example.op.rtl(folding, *example.inputs))
+            if sums := modules.get(f"{name}_sums.sv"):
+                (folder / f"{name}_sums.sv").write_text(sums)
+                sizings.append((f"{name}_sums", {}))
+
+    assert sizings and linter(sizings, folder) == []
 
 
 @pytest.mark.slow

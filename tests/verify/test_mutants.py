@@ -39,6 +39,8 @@ MUTANTS = {
     "frames run into each other": ("cs_sliding_window", "next_row = frame_wraps ? '0 :", "next_row ="),
     "accumulator not cleared": ("cs_matrix_vector", "fresh ? '0 : ring", "ring"),
     "weights of the next tile": ("cs_matrix_vector", "weights_address = tile", "weights_address = tile + 1'b1"),
+    "constant of another sign": ("mutant_core_conv1_mac_sums", "18'(s72_d1) - 18'(s71_d1)", "18'(s72_d1) + 18'(s71_d1)"),
+    "constant shifted too far": ("mutant_core_conv1_mac_sums", "13'(x4) + (13'(x4) <<< 4)", "13'(x4) + (13'(x4) <<< 5)"),
     "claims beyond depth": ("cs_fifo", "ALL = COUNT_BITS'(DEPTH)", "ALL = COUNT_BITS'(DEPTH + 1)"),
     "beat popped while one comes": ("cs_fifo", "if (!y_valid && pop) begin", "if (pop) begin"),
     "claim without room": ("cs_result_port", "x_valid && y_room", "x_valid"),

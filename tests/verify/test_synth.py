@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from graphs import lenet_branch
 
+from codesign.cost.units import unit_parts
 from codesign.devices import load_device
-from codesign.emit.rtl import emit_rtl, library
+from codesign.emit.rtl import emit_rtl, library, unit_modules
 from codesign.emit.rtl_text import instance, rom_module, rom_ports, wire
 from codesign.errors import ToolError
-from codesign.ir.types import IntType, TensorType
+from codesign.ir.types import Constant, IntType, TensorType
+from codesign.ops.base import Folding
 from codesign.ops.exit_decision import ExitDecision
+from codesign.ops.matrix_vector import MatrixVector
 from codesign.plan.balance import balance
 from codesign.plan.exact import for_rtl
 from codesign.plan.plan import realize
@@ -66,9 +70,26 @@ def test_a_result_is_kept_and_an_error_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_pyosys
+@pytest.mark.parametrize(("in_dsps", "want"), [(0, 0), (1, 4), (3, 11)])
+def test_constants_take_no_dsps_but_those_that_they_are_told_to(in_dsps: int, want: int) -> None:
+    """Three outputs of four inputs; a zero takes none, and 37 x is made once."""
+    op = MatrixVector(Constant.of([[37, -74, 55, 99], [-101, 0, 43, 87], [37, 115, -91, 105]], IntType(8)))
+    unit = op.rtl(Folding(4, 3, 4, in_dsps), TensorType((1, 1, 4), IntType(8, signed=False), 1.0))
+
+    found, parts = synthesize(unit_modules("dut", unit), "dut_sums", timing=False), unit_parts(unit)
+
+    assert found.dsp == parts.dsp == want
+    assert abs(parts.lut - found.lut) <= 0.05 * found.lut
+
+
+@pytest.mark.slow
+@needs_pyosys
 def test_the_lenet_branch_is_within_its_budget() -> None:
+    """Weights of eight random bits are more than those of a trained network; two outputs in DSPs make up for it."""
     graph = lenet_branch()
-    flow = for_rtl(realize(graph, balance(graph, load_device("xc7vx690t"), interval_cycles=784)))
+    flow = realize(graph, balance(graph, load_device("xc7vx690t"), interval_cycles=784))
+    conv = flow.process("exit1_conv_mac")
+    flow = for_rtl(flow.folded({conv.node: replace(conv.folding, dsp_pe=2)}))
     found = synthesize(emit_rtl(flow, top="dut", exit_name="exit1").files, "dut")
 
     assert flow.bound == 784
