@@ -79,7 +79,7 @@ def test_constants_take_no_dsps_but_those_that_they_are_told_to(in_dsps: int, wa
     found, parts = synthesize(unit_modules("dut", unit), "dut_sums", timing=False), unit_parts(unit)
 
     assert found.dsp == parts.dsp == want
-    assert abs(parts.lut - found.lut) <= 0.05 * found.lut
+    assert abs(parts.lut - found.lut) <= max(16, 0.05 * found.lut)  # which sums lie in a DSP is not always known
 
 
 @pytest.mark.slow
