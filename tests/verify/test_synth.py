@@ -70,16 +70,16 @@ def test_a_result_is_kept_and_an_error_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_pyosys
-@pytest.mark.parametrize(("in_dsps", "want"), [(0, 0), (1, 4), (3, 11)])
+@pytest.mark.parametrize(("in_dsps", "want"), [(0, 0), (1, 4), (3, 10)])
 def test_constants_take_no_dsps_but_those_that_they_are_told_to(in_dsps: int, want: int) -> None:
-    """Three outputs of four inputs; a zero takes none, and 37 x is made once."""
+    """Three outputs of four inputs; a zero takes none, and 37 times the first is made once."""
     op = MatrixVector(Constant.of([[37, -74, 55, 99], [-101, 0, 43, 87], [37, 115, -91, 105]], IntType(8)))
     unit = op.rtl(Folding(4, 3, 4, in_dsps), TensorType((1, 1, 4), IntType(8, signed=False), 1.0))
 
     found, parts = synthesize(unit_modules("dut", unit), "dut_sums", timing=False), unit_parts(unit)
 
     assert found.dsp == parts.dsp == want
-    assert abs(parts.lut - found.lut) <= 0.05 * found.lut
+    assert abs(parts.lut - found.lut) <= max(16, 0.05 * found.lut)  # which sums lie in a DSP is not always known
 
 
 @pytest.mark.slow
