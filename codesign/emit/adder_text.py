@@ -10,8 +10,7 @@ from textwrap import fill
 import numpy as np
 
 from codesign.ir.types import IntType
-from codesign.ops.adder_graph import Node, Term
-from codesign.ops.base import Sums
+from codesign.ops.adder_graph import Node, Sums, Term
 
 _COMMENT = "            // "
 

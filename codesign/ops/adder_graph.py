@@ -108,6 +108,31 @@ class AdderGraph:
         return tuple(tuple(sorted(times)) for times in found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """The sums of an RTL unit whose weights are constants: `graph` for each pixel of a beat, outputs of `y_bits` bits.
+
+    The unit's port `sums_x` has a beat, `sums_y` all its sums `latency` cycles later.
+    """
+
+    graph: AdderGraph
+    pixels: int
+    y_bits: int
+
+    @property
+    def latency(self) -> int:
+        """Codes have a register in front of the graph."""
+        return 1 + self.graph.time
+
+    @property
+    def x_width(self) -> int:
+        return self.pixels * self.graph.inputs * self.graph.x_bits
+
+    @property
+    def y_width(self) -> int:
+        return self.pixels * len(self.graph.outputs) * self.y_bits
+
+
 class _Part(NamedTuple):
     """A weight: an odd factor of input `k`, shifted, and added or subtracted."""
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from codesign.errors import FoldingError
 from codesign.ir.types import Codes, TensorType
-from codesign.ops.adder_graph import AdderGraph
+from codesign.ops.adder_graph import Sums
 
 BEAT_PIXELS = (2, 4)  # how many whole pixels a beat may hold beside a part of one
 
@@ -88,31 +88,6 @@ class Rom:
     @property
     def width(self) -> int:
         return self.codes.shape[1] * self.bits
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """The sums of an RTL unit whose weights are constants: `graph` for each pixel of a beat, outputs of `y_bits` bits.
-
-    The unit's port `sums_x` has a beat, `sums_y` all its sums `latency` cycles later.
-    """
-
-    graph: AdderGraph
-    pixels: int
-    y_bits: int
-
-    @property
-    def latency(self) -> int:
-        """Codes have a register in front of the graph."""
-        return 1 + self.graph.time
-
-    @property
-    def x_width(self) -> int:
-        return self.pixels * self.graph.inputs * self.graph.x_bits
-
-    @property
-    def y_width(self) -> int:
-        return self.pixels * len(self.graph.outputs) * self.y_bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)

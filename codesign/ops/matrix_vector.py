@@ -17,7 +17,7 @@ import numpy as np
 from codesign.errors import GraphError
 from codesign.ir.slices import first_slice
 from codesign.ir.types import Codes, Constant, IntType, TensorType
-from codesign.ops.adder_graph import MOST_BITS, adder_graph
+from codesign.ops.adder_graph import MOST_BITS, Sums, adder_graph
 from codesign.ops.base import (
     BEAT_PIXELS,
     Example,
@@ -25,7 +25,6 @@ from codesign.ops.base import (
     Op,
     Rom,
     Schedule,
-    Sums,
     Unit,
     Variant,
     Work,
