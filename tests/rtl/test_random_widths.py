@@ -77,7 +77,7 @@ def test_residual_and_separable_networks(tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_verilator
 def test_random_networks(tmp_path: Path) -> None:
-    changed = check(islice(networks(1000), 16), tmp_path)
+    changed = check(islice(networks(1000), 8), tmp_path)
 
     # Converters and forks are the planner's, and move whatever beats there are; the rest needs a design with ports.
     assert set(OPS) - changed == {"fork", "width_converter", "flatten", "exit_decision", "conditional_buffer"}
